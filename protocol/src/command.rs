@@ -1,0 +1,392 @@
+//! Commands: what may be asked of the exchange. Everything that `apply` uses is in one of them.
+
+use crate::ids::*;
+use crate::instrument::{AssetName, InstrumentDefinition, Symbol};
+use crate::number::{Amount, Price, Quantity};
+use crate::text::{Bytes, Text};
+use crate::words::*;
+
+pub type ClientOrderId = Text<36>;
+pub type AccountName = Text<32>;
+pub type ApiKey = Text<64>;
+pub type TransferId = Text<64>;
+
+/// Room for a sealed HMAC secret or a public key (RSA-4096 SPKI takes 550 bytes).
+pub const KEY_MATERIAL_LENGTH_MAX: usize = 640;
+
+/// Rates of commission count 10^-8; 1 is a hundred percent.
+pub const COMMISSION_RATE_MAX: u32 = crate::number::SCALE as u32;
+
+/// What an account may do: bits of [`DefineAccount::permissions`].
+pub mod account_permission {
+    pub const TRADE: u8 = 1 << 0;
+    pub const DEPOSIT: u8 = 1 << 1;
+    pub const WITHDRAW: u8 = 1 << 2;
+    pub const ALL: u8 = TRADE | DEPOSIT | WITHDRAW;
+}
+
+/// What a key may do: bits of [`AddKey::permissions`].
+pub mod key_permission {
+    pub const TRADE: u8 = 1 << 0;
+    pub const USER_DATA: u8 = 1 << 1;
+    /// The rate limits do not apply.
+    pub const UNLIMITED: u8 = 1 << 2;
+    pub const ALL: u8 = TRADE | USER_DATA | UNLIMITED;
+}
+
+part! {
+    /// Where a command came from. A slot is one gateway thread's ring.
+    #[derive(Default, Hash)]
+    pub struct Origin {
+        pub node: u8,
+        pub slot: u8,
+        /// Which attachment to the slot; set by the engine at [`GatewayJoined`].
+        pub incarnation: u32,
+        /// Counts the commands of one incarnation, from 1, without gaps.
+        pub number: u64,
+    }
+}
+
+part! {
+    /// What every command carries and every answer brings back untouched.
+    pub struct Envelope {
+        pub origin: Origin,
+        pub session: u32,
+        pub request: u32,
+        /// An order command is refused when stored time is past it; others ignore it.
+        pub deadline: Stamp,
+    }
+}
+
+impl Envelope {
+    /// Of a command that the log itself makes: no origin, no deadline.
+    pub const INTERNAL: Envelope = Envelope {
+        origin: Origin { node: 0, slot: 0, incarnation: 0, number: 0 },
+        session: 0,
+        request: 0,
+        deadline: Stamp::NEVER,
+    };
+}
+
+part! {
+    /// A new order as its owner states it.
+    pub struct OrderRequest {
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        pub side: Side,
+        pub kind: OrderKind,
+        /// GTC for kinds without one.
+        pub time_in_force: TimeInForce,
+        pub stp_mode: StpMode,
+        pub quantity_unit: QuantityUnit,
+        /// Limit price; 0 for market kinds.
+        pub price: Price,
+        /// Of the base asset, or of the quote asset as `quantity_unit` says.
+        pub quantity: Quantity,
+        /// 0 for kinds that are not contingent.
+        pub stop_price: Price,
+        pub client_order_id: ClientOrderId,
+        /// The owner's own marks, returned as they came; 0 is none.
+        pub strategy_id: i64,
+        pub strategy_type: u32,
+    }
+}
+
+record! { 0x0101, length 42,
+    /// The first command of every log.
+    pub struct Genesis {
+        pub envelope: Envelope,
+        /// Keys the engine's hashers: clients choose ids.
+        pub seed: u64,
+        pub rules: u32,
+    }
+}
+
+record! { 0x0102, length 34,
+    /// From here on this version of the rules stands.
+    pub struct SetRules {
+        pub envelope: Envelope,
+        pub rules: u32,
+    }
+}
+
+record! { 0x0103, length 30,
+    /// Stored time has passed: 100 ms after a busy frame, 1 s when idle.
+    pub struct Tick {
+        pub envelope: Envelope,
+    }
+}
+
+record! { 0x0104, length 38,
+    /// A gateway attaches to the slot of its envelope's origin; answered by `GatewayAdmitted`.
+    pub struct GatewayJoined {
+        pub envelope: Envelope,
+        /// Tells this attachment's answer from another's.
+        pub nonce: u64,
+    }
+}
+
+record! { 0x0110, length 1396,
+    /// Defines an instrument or replaces a definition.
+    pub struct DefineInstrument {
+        pub envelope: Envelope,
+        pub definition: InstrumentDefinition,
+    }
+}
+
+record! { 0x0111, length 64,
+    pub struct SetInstrumentStatus {
+        pub envelope: Envelope,
+        pub symbol: Symbol,
+        pub status: InstrumentStatus,
+    }
+}
+
+record! { 0x0112, length 68,
+    /// Opens an account or replaces its settings.
+    pub struct DefineAccount {
+        pub envelope: Envelope,
+        pub name: AccountName,
+        /// Accounts of one group are one self for self-trade prevention; 0 is none.
+        pub trade_group: u32,
+        /// Set of bits of [`account_permission`].
+        pub permissions: u8,
+    }
+}
+
+record! { 0x0113, length 772,
+    /// Adds an API key or replaces it.
+    pub struct AddKey {
+        pub envelope: Envelope,
+        pub account: AccountName,
+        pub key: ApiKey,
+        pub kind: KeyKind,
+        /// Set of bits of [`key_permission`].
+        pub permissions: u8,
+        /// Sealed secret (HMAC) or public key (DER of the SPKI).
+        pub material: Bytes<KEY_MATERIAL_LENGTH_MAX>,
+    }
+}
+
+record! { 0x0114, length 95,
+    pub struct RemoveKey {
+        pub envelope: Envelope,
+        pub key: ApiKey,
+    }
+}
+
+record! { 0x0115, length 72,
+    /// Commission rates, in counts of 10^-8.
+    pub struct SetFees {
+        pub envelope: Envelope,
+        pub scope: FeeScope,
+        /// Symbol or account name; empty for the venue.
+        pub name: Text<32>,
+        pub maker: u32,
+        pub taker: u32,
+    }
+}
+
+record! { 0x0116, length 40,
+    /// One rate limit of the venue; applied by gateways, kept here so that all agree.
+    pub struct SetRateLimit {
+        pub envelope: Envelope,
+        pub kind: RateLimitKind,
+        pub interval: RateLimitInterval,
+        pub interval_count: u32,
+        /// 0 switches it off.
+        pub limit: u32,
+    }
+}
+
+record! { 0x0117, length 34,
+    /// Bounds on every account.
+    pub struct SetVenueLimits {
+        pub envelope: Envelope,
+        /// Open orders of one account over all instruments; 0 switches it off.
+        pub open_orders_max: u32,
+    }
+}
+
+record! { 0x0118, length 162,
+    /// Money comes in or goes out; executed once per id.
+    pub struct Transfer {
+        pub envelope: Envelope,
+        pub transfer: TransferId,
+        pub account: AccountName,
+        pub asset: AssetName,
+        pub direction: TransferDirection,
+        pub amount: Amount,
+    }
+}
+
+record! { 0x0120, length 117,
+    pub struct NewOrder {
+        pub envelope: Envelope,
+        pub request: OrderRequest,
+        /// Checked and answered without any other effect (`order/test`).
+        pub dry_run: bool,
+    }
+}
+
+record! { 0x0121, length 47,
+    /// Cancels by order id.
+    pub struct CancelOrder {
+        pub envelope: Envelope,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        pub order: OrderId,
+        pub restrictions: CancelRestrictions,
+    }
+}
+
+record! { 0x0122, length 121,
+    /// Cancels by client order id, by order id checked against it, or with an id for the cancel.
+    pub struct CancelNamedOrder {
+        pub envelope: Envelope,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        /// `NONE`: found by `client_order_id` alone.
+        pub order: OrderId,
+        /// Empty: not checked.
+        pub client_order_id: ClientOrderId,
+        /// Id of this cancel, shown in its report; empty: none given.
+        pub cancel_client_order_id: ClientOrderId,
+        pub restrictions: CancelRestrictions,
+    }
+}
+
+record! { 0x0123, length 38,
+    /// Cancels every open order of the account on the instrument.
+    pub struct CancelAllOrders {
+        pub envelope: Envelope,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+    }
+}
+
+record! { 0x0124, length 200,
+    /// Cancels one order and places another on the same instrument, for the same account.
+    pub struct CancelReplace {
+        pub envelope: Envelope,
+        pub mode: CancelReplaceMode,
+        pub restrictions: CancelRestrictions,
+        pub cancel_order: OrderId,
+        pub cancel_original_client_order_id: ClientOrderId,
+        pub cancel_client_order_id: ClientOrderId,
+        pub request: OrderRequest,
+    }
+}
+
+record! { 0x0125, length 128,
+    /// Reduces an order's quantity in place; it keeps its priority.
+    pub struct AmendOrder {
+        pub envelope: Envelope,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        /// `NONE`: found by `client_order_id` alone.
+        pub order: OrderId,
+        /// Empty: not checked.
+        pub client_order_id: ClientOrderId,
+        pub new_client_order_id: ClientOrderId,
+        pub quantity: Quantity,
+    }
+}
+
+record_sum! {
+    /// One command. Rare, large kinds are boxed so that the common ones stay small to move.
+    pub enum Command: CommandRecord, schemas COMMAND_SCHEMA {
+        Genesis,
+        SetRules,
+        Tick,
+        GatewayJoined,
+        DefineInstrument in boxed,
+        SetInstrumentStatus,
+        DefineAccount,
+        AddKey in boxed,
+        RemoveKey,
+        SetFees,
+        SetRateLimit,
+        SetVenueLimits,
+        Transfer in boxed,
+        NewOrder,
+        CancelOrder,
+        CancelNamedOrder,
+        CancelAllOrders,
+        CancelReplace,
+        AmendOrder,
+    }
+}
+
+impl Command {
+    pub fn envelope(&self) -> &Envelope {
+        match self {
+            Command::Genesis(command) => &command.envelope,
+            Command::SetRules(command) => &command.envelope,
+            Command::Tick(command) => &command.envelope,
+            Command::GatewayJoined(command) => &command.envelope,
+            Command::DefineInstrument(command) => &command.envelope,
+            Command::SetInstrumentStatus(command) => &command.envelope,
+            Command::DefineAccount(command) => &command.envelope,
+            Command::AddKey(command) => &command.envelope,
+            Command::RemoveKey(command) => &command.envelope,
+            Command::SetFees(command) => &command.envelope,
+            Command::SetRateLimit(command) => &command.envelope,
+            Command::SetVenueLimits(command) => &command.envelope,
+            Command::Transfer(command) => &command.envelope,
+            Command::NewOrder(command) => &command.envelope,
+            Command::CancelOrder(command) => &command.envelope,
+            Command::CancelNamedOrder(command) => &command.envelope,
+            Command::CancelAllOrders(command) => &command.envelope,
+            Command::CancelReplace(command) => &command.envelope,
+            Command::AmendOrder(command) => &command.envelope,
+        }
+    }
+
+    pub fn envelope_mut(&mut self) -> &mut Envelope {
+        match self {
+            Command::Genesis(command) => &mut command.envelope,
+            Command::SetRules(command) => &mut command.envelope,
+            Command::Tick(command) => &mut command.envelope,
+            Command::GatewayJoined(command) => &mut command.envelope,
+            Command::DefineInstrument(command) => &mut command.envelope,
+            Command::SetInstrumentStatus(command) => &mut command.envelope,
+            Command::DefineAccount(command) => &mut command.envelope,
+            Command::AddKey(command) => &mut command.envelope,
+            Command::RemoveKey(command) => &mut command.envelope,
+            Command::SetFees(command) => &mut command.envelope,
+            Command::SetRateLimit(command) => &mut command.envelope,
+            Command::SetVenueLimits(command) => &mut command.envelope,
+            Command::Transfer(command) => &mut command.envelope,
+            Command::NewOrder(command) => &mut command.envelope,
+            Command::CancelOrder(command) => &mut command.envelope,
+            Command::CancelNamedOrder(command) => &mut command.envelope,
+            Command::CancelAllOrders(command) => &mut command.envelope,
+            Command::CancelReplace(command) => &mut command.envelope,
+            Command::AmendOrder(command) => &mut command.envelope,
+        }
+    }
+
+    /// Does the command place, change or cancel an order? Those carry a deadline.
+    pub const fn is_order(&self) -> bool {
+        matches!(
+            self,
+            Command::NewOrder(_)
+                | Command::CancelOrder(_)
+                | Command::CancelNamedOrder(_)
+                | Command::CancelAllOrders(_)
+                | Command::CancelReplace(_)
+                | Command::AmendOrder(_)
+        )
+    }
+
+    /// Does the command come from a gateway's ring, and so carry a number of its incarnation?
+    /// The others are made by the log itself or open the incarnation.
+    pub const fn is_numbered(&self) -> bool {
+        !matches!(self, Command::Genesis(_) | Command::Tick(_) | Command::GatewayJoined(_))
+    }
+}
+
+// The commands that fill a log are small (docs/format.md).
+const _: () = assert!(crate::record::encoded_length::<NewOrder>() <= 128);
+const _: () = assert!(crate::record::encoded_length::<CancelOrder>() <= 64);
