@@ -162,6 +162,8 @@ words! {
         SelfTrade = "self-trade",
         /// A market order that lacked funds when it was triggered.
         InsufficientBalance = "insufficient balance",
+        /// Amended to no more than what was already executed or prevented.
+        Amended = "amended",
     }
 }
 
