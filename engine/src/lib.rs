@@ -1,0 +1,32 @@
+//! The exchange as a function: a command in, events out, nothing else.
+//!
+//! [`Engine::apply`] holds accounts, balances, the order lifecycle and a book per instrument. It
+//! does no I/O and knows no clock, threads, randomness, floats or hash-map order: the same
+//! commands give the same events, bit for bit, on every machine. The rules are docs/rules.md.
+//!
+//! Where to read: `engine` (the frame around a command), `check` (every refusal of an order),
+//! `lifecycle` (what an order goes through), `walk` (matching), `book`, `ledger`.
+#![no_std]
+#![deny(clippy::float_arithmetic)]
+
+extern crate alloc;
+
+mod average;
+mod book;
+mod check;
+mod engine;
+mod invariants;
+mod ledger;
+mod lifecycle;
+mod market;
+mod orders;
+mod sink;
+mod snapshot;
+mod stops;
+mod venue;
+mod walk;
+
+pub use book::Level;
+pub use engine::{Engine, OpenOrder, OrderBook, RULES_VERSION};
+pub use sink::EventSink;
+pub use snapshot::LoadError;

@@ -1,0 +1,446 @@
+//! What the venue consists of, and the commands that define it (docs/rules.md §2).
+
+use crate::engine::{Engine, RULES_VERSION, Refusal};
+use crate::ledger::Pocket;
+use crate::market::{Market, Rates};
+use crate::sink::EventSink;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use protocol::command::*;
+use protocol::event::*;
+use protocol::instrument::{AVERAGE_MINUTES_MAX, AssetName, Symbol, filter};
+use protocol::*;
+
+pub(crate) const INSTRUMENTS_MAX: usize = 65_536;
+pub(crate) const ASSETS_MAX: usize = 65_536;
+pub(crate) const ACCOUNTS_MAX: usize = 1_048_576;
+pub(crate) const KEYS_MAX: usize = 1_048_576;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) name: AccountName,
+    pub(crate) trade_group: u32,
+    pub(crate) permissions: u8,
+    /// Set for this account in particular.
+    pub(crate) rates: Option<Rates>,
+    /// Open orders over all instruments.
+    pub(crate) open_orders: u32,
+}
+
+/// **Invariants:** ids are places: asset and instrument n at index n − 1, account n at index n
+/// (0 is the venue's own, without a name). The name maps hold exactly what the lists hold.
+#[derive(Debug)]
+pub(crate) struct Venue {
+    pub(crate) assets: Vec<AssetName>,
+    asset_ids: BTreeMap<AssetName, AssetId>,
+    pub(crate) markets: Vec<Market>,
+    instrument_ids: BTreeMap<Symbol, InstrumentId>,
+    pub(crate) accounts: Vec<Account>,
+    account_ids: BTreeMap<AccountName, AccountId>,
+    pub(crate) keys: BTreeMap<ApiKey, KeyAdded>,
+    pub(crate) rates: Rates,
+    pub(crate) rate_limits: BTreeMap<(RateLimitKind, RateLimitInterval, u32), u32>,
+    pub(crate) open_orders_max: u32,
+    pub(crate) transfers: BTreeSet<TransferId>,
+}
+
+impl Default for Venue {
+    fn default() -> Venue {
+        let own = Account {
+            name: AccountName::EMPTY,
+            trade_group: 0,
+            permissions: 0,
+            rates: None,
+            open_orders: 0,
+        };
+        Venue {
+            assets: Vec::new(),
+            asset_ids: BTreeMap::new(),
+            markets: Vec::new(),
+            instrument_ids: BTreeMap::new(),
+            accounts: Vec::from([own]),
+            account_ids: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            rates: Rates::default(),
+            rate_limits: BTreeMap::new(),
+            open_orders_max: 0,
+            transfers: BTreeSet::new(),
+        }
+    }
+}
+
+impl Venue {
+    pub(crate) fn market(&self, id: InstrumentId) -> Option<&Market> {
+        self.markets.get((id.0 as usize).checked_sub(1)?)
+    }
+
+    /// The market of an instrument that is known to exist.
+    pub(crate) fn known(&mut self, id: InstrumentId) -> &mut Market {
+        &mut self.markets[id.0 as usize - 1]
+    }
+
+    /// A user's account.
+    pub(crate) fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(id.0 as usize).filter(|_| id != AccountId::VENUE)
+    }
+
+    pub(crate) fn instrument_named(&self, symbol: &Symbol) -> Option<InstrumentId> {
+        self.instrument_ids.get(symbol).copied()
+    }
+
+    pub(crate) fn account_named(&self, name: &AccountName) -> Option<AccountId> {
+        self.account_ids.get(name).copied()
+    }
+
+    pub(crate) fn asset_named(&self, name: &AssetName) -> Option<AssetId> {
+        self.asset_ids.get(name).copied()
+    }
+
+    pub(crate) fn add_asset(&mut self, name: AssetName) -> AssetId {
+        self.assets.push(name);
+        let id = AssetId(self.assets.len() as u32);
+        self.asset_ids.insert(name, id);
+        id
+    }
+
+    pub(crate) fn add_market(&mut self, base: AssetId, quote: AssetId, of: InstrumentDefinition) {
+        let id = InstrumentId(self.markets.len() as u32 + 1);
+        self.instrument_ids.insert(of.symbol, id);
+        self.markets.push(Market::new(id, base, quote, of));
+    }
+
+    pub(crate) fn add_account(&mut self, account: Account) -> AccountId {
+        let id = AccountId(self.accounts.len() as u32);
+        self.account_ids.insert(account.name, id);
+        self.accounts.push(account);
+        id
+    }
+
+    /// The most particular rates: account, then instrument, then venue.
+    pub(crate) fn rates_of(&self, account: AccountId, market: &Market) -> Rates {
+        let own = self.accounts.get(account.0 as usize).and_then(|account| account.rates);
+        own.or(market.rates).unwrap_or(self.rates)
+    }
+}
+
+fn is_valid_definition(definition: &InstrumentDefinition) -> bool {
+    let filters = &definition.filters;
+    let prices =
+        [filters.price.min, filters.price.max, filters.price.tick, definition.reference_price];
+    let quantities = [
+        filters.lot_size.min,
+        filters.lot_size.max,
+        filters.lot_size.step,
+        filters.market_lot_size.min,
+        filters.market_lot_size.max,
+        filters.market_lot_size.step,
+    ];
+    let amounts = [
+        filters.min_notional.min,
+        filters.notional.min,
+        filters.notional.max,
+        filters.max_position,
+    ];
+    let minutes = [
+        filters.percent_price.average_minutes,
+        filters.percent_price_by_side.average_minutes,
+        filters.min_notional.average_minutes,
+        filters.notional.average_minutes,
+    ];
+    let precisions = [
+        definition.base_precision,
+        definition.quote_precision,
+        definition.base_commission_precision,
+        definition.quote_commission_precision,
+    ];
+    let known = filter::ALL.iter().fold(0, |set, (bit, _)| set | bit);
+    let names =
+        [definition.symbol.is_empty(), definition.base.is_empty(), definition.quote.is_empty()];
+    names == [false; 3]
+        && definition.base != definition.quote
+        && prices.iter().all(|price| price.is_valid())
+        && quantities.iter().all(|quantity| quantity.is_valid())
+        && amounts.iter().all(|amount| (Amount::ZERO..=Amount::MAX).contains(amount))
+        && minutes.iter().all(|minutes| *minutes <= AVERAGE_MINUTES_MAX)
+        && precisions.iter().all(|digits| *digits <= number::DECIMALS as u8)
+        && filters.present & !known == 0
+        && definition.allowed_stp_modes & definition.default_stp_mode.bit() != 0
+}
+
+impl Engine {
+    pub(crate) fn genesis(&mut self, command: &Genesis, out: &mut impl EventSink) -> Refusal {
+        if self.genesis.is_some() {
+            return Err(RejectReason::AlreadyDefined);
+        }
+        if command.rules != RULES_VERSION {
+            return Err(RejectReason::UnknownRules);
+        }
+        self.open(command.seed, command.rules);
+        out.emit(RulesSet { rules: command.rules });
+        Ok(())
+    }
+
+    pub(crate) fn set_rules(&mut self, command: &SetRules, out: &mut impl EventSink) -> Refusal {
+        if command.rules != RULES_VERSION {
+            return Err(RejectReason::UnknownRules);
+        }
+        if command.rules == self.rules {
+            return Err(RejectReason::NoChange);
+        }
+        self.rules = command.rules;
+        out.emit(RulesSet { rules: command.rules });
+        Ok(())
+    }
+
+    pub(crate) fn define_instrument(
+        &mut self,
+        definition: &InstrumentDefinition,
+        out: &mut impl EventSink,
+    ) -> Refusal {
+        if !is_valid_definition(definition) {
+            return Err(RejectReason::InvalidDefinition);
+        }
+        let existing = self.venue.instrument_named(&definition.symbol);
+        if let Some(id) = existing {
+            let market = self.venue.known(id);
+            let stands = &market.definition;
+            if (stands.base, stands.quote) != (definition.base, definition.quote) {
+                return Err(RejectReason::AssetMismatch);
+            }
+            if stands == definition {
+                return Err(RejectReason::NoChange);
+            }
+            market.definition = *definition;
+        } else {
+            let unknown = |name| usize::from(self.venue.asset_named(name).is_none());
+            let new_assets = unknown(&definition.base) + unknown(&definition.quote);
+            if self.venue.markets.len() >= INSTRUMENTS_MAX
+                || self.venue.assets.len() + new_assets > ASSETS_MAX
+            {
+                return Err(RejectReason::TooManyDefinitions);
+            }
+            let base = self.define_asset(definition.base, out);
+            let quote = self.define_asset(definition.quote, out);
+            self.venue.add_market(base, quote, *definition);
+        }
+        let id = self.venue.instrument_named(&definition.symbol).unwrap_or_default();
+        let market = self.venue.known(id);
+        let (base, quote) = (market.base, market.quote);
+        out.emit(InstrumentDefined { instrument: id, base, quote, definition: *definition });
+        Ok(())
+    }
+
+    fn define_asset(&mut self, name: AssetName, out: &mut impl EventSink) -> AssetId {
+        self.venue.asset_named(&name).unwrap_or_else(|| {
+            let asset = self.venue.add_asset(name);
+            out.emit(AssetDefined { asset, name });
+            asset
+        })
+    }
+
+    pub(crate) fn set_instrument_status(
+        &mut self,
+        command: &SetInstrumentStatus,
+        out: &mut impl EventSink,
+    ) -> Refusal {
+        let named = self.venue.instrument_named(&command.symbol);
+        let instrument = named.ok_or(RejectReason::UnknownInstrument)?;
+        let definition = &mut self.venue.known(instrument).definition;
+        if definition.status == command.status {
+            return Err(RejectReason::NoChange);
+        }
+        definition.status = command.status;
+        out.emit(InstrumentStatusSet { instrument, status: command.status });
+        Ok(())
+    }
+
+    pub(crate) fn define_account(
+        &mut self,
+        command: &DefineAccount,
+        out: &mut impl EventSink,
+    ) -> Refusal {
+        let DefineAccount { name, trade_group, permissions, .. } = *command;
+        if name.is_empty() || permissions & !account_permission::ALL != 0 {
+            return Err(RejectReason::InvalidDefinition);
+        }
+        let account = match self.venue.account_named(&name) {
+            Some(id) => {
+                let account = &mut self.venue.accounts[id.0 as usize];
+                if (account.trade_group, account.permissions) == (trade_group, permissions) {
+                    return Err(RejectReason::NoChange);
+                }
+                account.trade_group = trade_group;
+                account.permissions = permissions;
+                id
+            }
+            None if self.venue.accounts.len() > ACCOUNTS_MAX => {
+                return Err(RejectReason::TooManyDefinitions);
+            }
+            None => self.venue.add_account(Account {
+                name,
+                trade_group,
+                permissions,
+                rates: None,
+                open_orders: 0,
+            }),
+        };
+        out.emit(AccountDefined { account, name, trade_group, permissions });
+        Ok(())
+    }
+
+    pub(crate) fn add_key(&mut self, command: &AddKey, out: &mut impl EventSink) -> Refusal {
+        if command.key.is_empty()
+            || command.material.is_empty()
+            || command.permissions & !key_permission::ALL != 0
+        {
+            return Err(RejectReason::InvalidDefinition);
+        }
+        let named = self.venue.account_named(&command.account);
+        let added = KeyAdded {
+            account: named.ok_or(RejectReason::UnknownAccount)?,
+            key: command.key,
+            kind: command.kind,
+            permissions: command.permissions,
+            material: command.material,
+        };
+        match self.venue.keys.get(&command.key) {
+            Some(stands) if *stands == added => return Err(RejectReason::NoChange),
+            None if self.venue.keys.len() >= KEYS_MAX => {
+                return Err(RejectReason::TooManyDefinitions);
+            }
+            _ => {}
+        }
+        self.venue.keys.insert(command.key, added);
+        out.emit(added);
+        Ok(())
+    }
+
+    pub(crate) fn remove_key(&mut self, command: &RemoveKey, out: &mut impl EventSink) -> Refusal {
+        let removed = self.venue.keys.remove(&command.key).ok_or(RejectReason::UnknownKey)?;
+        out.emit(KeyRemoved { account: removed.account, key: removed.key });
+        Ok(())
+    }
+
+    pub(crate) fn set_fees(&mut self, command: &SetFees, out: &mut impl EventSink) -> Refusal {
+        let SetFees { scope, name, maker, taker, .. } = *command;
+        let too_high = maker.max(taker) > COMMISSION_RATE_MAX;
+        if too_high || (scope == FeeScope::Venue && !name.is_empty()) {
+            return Err(RejectReason::InvalidDefinition);
+        }
+        let mut set = FeesSet {
+            scope,
+            instrument: InstrumentId::NONE,
+            account: AccountId::VENUE,
+            maker,
+            taker,
+        };
+        let rates = Rates { maker, taker };
+        let changed = match scope {
+            FeeScope::Venue => core::mem::replace(&mut self.venue.rates, rates) != rates,
+            FeeScope::Instrument => {
+                let named = self.venue.instrument_named(&name);
+                set.instrument = named.ok_or(RejectReason::UnknownInstrument)?;
+                self.venue.known(set.instrument).rates.replace(rates) != Some(rates)
+            }
+            FeeScope::Account => {
+                let named = self.venue.account_named(&name);
+                set.account = named.ok_or(RejectReason::UnknownAccount)?;
+                let account = &mut self.venue.accounts[set.account.0 as usize];
+                account.rates.replace(rates) != Some(rates)
+            }
+        };
+        if !changed {
+            return Err(RejectReason::NoChange);
+        }
+        out.emit(set);
+        Ok(())
+    }
+
+    pub(crate) fn set_rate_limit(
+        &mut self,
+        command: &SetRateLimit,
+        out: &mut impl EventSink,
+    ) -> Refusal {
+        let SetRateLimit { kind, interval, interval_count, limit, .. } = *command;
+        if interval_count == 0 {
+            return Err(RejectReason::InvalidDefinition);
+        }
+        let place = (kind, interval, interval_count);
+        let stands = self.venue.rate_limits.get(&place).copied().unwrap_or(0);
+        if stands == limit {
+            return Err(RejectReason::NoChange);
+        }
+        match limit {
+            0 => self.venue.rate_limits.remove(&place),
+            limit => self.venue.rate_limits.insert(place, limit),
+        };
+        out.emit(RateLimitSet { kind, interval, interval_count, limit });
+        Ok(())
+    }
+
+    pub(crate) fn set_venue_limits(
+        &mut self,
+        command: &SetVenueLimits,
+        out: &mut impl EventSink,
+    ) -> Refusal {
+        let open_orders_max = command.open_orders_max;
+        if open_orders_max == self.venue.open_orders_max {
+            return Err(RejectReason::NoChange);
+        }
+        self.venue.open_orders_max = open_orders_max;
+        out.emit(VenueLimitsSet { open_orders_max });
+        Ok(())
+    }
+
+    pub(crate) fn transfer(&mut self, command: &Transfer, out: &mut impl EventSink) -> Refusal {
+        let (account, asset) = self.check_transfer(command)?;
+        let (from, to) = match command.direction {
+            TransferDirection::Deposit => (AccountId::VENUE, account),
+            TransferDirection::Withdrawal => (account, AccountId::VENUE),
+        };
+        self.ledger.transfer(asset, (from, Pocket::Free), to, command.amount);
+        self.venue.transfers.insert(command.transfer);
+        out.emit(TransferExecuted {
+            transfer: command.transfer,
+            account,
+            asset,
+            direction: command.direction,
+            amount: command.amount,
+        });
+        self.emit_balance(account, asset, out);
+        Ok(())
+    }
+
+    fn check_transfer(&self, command: &Transfer) -> Result<(AccountId, AssetId), RejectReason> {
+        if command.transfer.is_empty() {
+            return Err(RejectReason::InvalidDefinition);
+        }
+        if self.venue.transfers.contains(&command.transfer) {
+            return Err(RejectReason::DuplicateTransfer);
+        }
+        let named = self.venue.account_named(&command.account);
+        let account = named.ok_or(RejectReason::UnknownAccount)?;
+        let asset = self.venue.asset_named(&command.asset).ok_or(RejectReason::UnknownAsset)?;
+        if command.amount <= Amount::ZERO || command.amount > Amount::MAX {
+            return Err(RejectReason::InvalidAmount);
+        }
+        let permissions = self.venue.accounts[account.0 as usize].permissions;
+        let (needed, insufficient) = match command.direction {
+            TransferDirection::Deposit => {
+                let owed = self.ledger.balance(AccountId::VENUE, asset).free;
+                let insufficient = owed - command.amount < -Amount::MAX;
+                (account_permission::DEPOSIT, insufficient.then_some(RejectReason::InvalidAmount))
+            }
+            TransferDirection::Withdrawal => {
+                let free = self.ledger.balance(account, asset).free;
+                let insufficient = free < command.amount;
+                let reason = RejectReason::InsufficientBalance;
+                (account_permission::WITHDRAW, insufficient.then_some(reason))
+            }
+        };
+        if permissions & needed == 0 {
+            return Err(RejectReason::TransferNotPermitted);
+        }
+        insufficient.map_or(Ok((account, asset)), Err)
+    }
+}
