@@ -20,8 +20,8 @@ pub mod reject;
 pub mod text;
 pub mod words;
 
-pub use command::{Command, CommandRecord, Envelope, Origin};
-pub use event::{Event, EventRecord};
+pub use command::{COMMAND_SCHEMA, Command, CommandRecord, Envelope, Origin};
+pub use event::{EVENT_SCHEMA, Event, EventRecord};
 pub use hash::RollingHash;
 pub use ids::*;
 pub use instrument::{Filters, InstrumentDefinition};
