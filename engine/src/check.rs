@@ -143,7 +143,8 @@ impl Engine {
         let owner = Owner { account: new.account, instrument: new.instrument };
         if filters.has(filter::MAX_NUM_ORDERS) {
             let open = self.orders.owned(owner).count;
-            require(open < filters.max_num_orders, RejectReason::MaxNumOrders)?;
+            let bound = filters.max_num_orders;
+            require(bound == 0 || open < bound, RejectReason::MaxNumOrders)?;
         }
         let open = self.venue.account(new.account).map_or(0, |account| account.open_orders);
         let bound = self.venue.open_orders_max;

@@ -215,6 +215,11 @@ impl Engine {
         self.now
     }
 
+    /// The version of the rules in force; 0 before the genesis.
+    pub fn rules(&self) -> u32 {
+        self.rules
+    }
+
     /// Has the log begun?
     pub fn has_genesis(&self) -> bool {
         self.genesis.is_some()
@@ -240,6 +245,13 @@ impl Engine {
 
     pub fn open_order(&self, order: OrderId) -> Option<OpenOrder> {
         self.orders.find(order).map(|slot| OpenOrder::of(self.orders.get(slot)))
+    }
+
+    /// All open orders, by id.
+    pub fn open_orders(&self) -> Vec<OpenOrder> {
+        let mut orders: Vec<_> = self.orders.iter().map(OpenOrder::of).collect();
+        orders.sort_unstable_by_key(|order| order.order);
+        orders
     }
 
     pub fn open_orders_count(&self) -> usize {

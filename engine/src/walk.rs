@@ -52,7 +52,9 @@ impl Appetite {
                     Side::Sell => ((rest + 1) * scale - 1) / u128::from(price.0),
                 };
                 let most = u64::try_from(most).unwrap_or(u64::MAX).min(Quantity::MAX.0);
-                Quantity(most - most % step)
+                let steps = Quantity(most - most % step);
+                // What costs nothing is not wanted: the last unit of `rest` would buy it for ever.
+                if notional(price, steps).is_zero() { Quantity::ZERO } else { steps }
             }
         }
     }

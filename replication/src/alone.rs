@@ -7,6 +7,7 @@ use std::time::Duration;
 use protocol::command::{Envelope, Tick};
 use protocol::record::{encode, encoded_length};
 use protocol::{COMMAND_SCHEMA, MILLISECOND_NS, SECOND_NS};
+use store::frame::{FRAME_HEADER_LENGTH, FRAME_LENGTH_MAX};
 use store::recovery::Recovery;
 use store::segment::{Identity, LogKind, SEGMENT_BYTES, Tail};
 use store::writer::{Backing, LogOptions, Spares};
@@ -30,6 +31,8 @@ pub struct AloneOptions {
     /// At most this is lost at a power failure with `Durability::Async`.
     pub async_interval: Duration,
     pub segment_bytes: u64,
+    /// The longest batch that one frame takes.
+    pub payload_length_max: usize,
     /// More than this uncommitted: new batches are refused.
     pub uncommitted_bytes_max: u64,
     /// Flush on a thread of its own; else within `tick`, for tests.
@@ -48,6 +51,7 @@ impl AloneOptions {
             durability: Durability::Async,
             async_interval: Duration::from_millis(50),
             segment_bytes: SEGMENT_BYTES,
+            payload_length_max: FRAME_LENGTH_MAX - FRAME_HEADER_LENGTH,
             uncommitted_bytes_max: 64 << 20,
             flush_thread: true,
             start: Tail::default(),
@@ -89,6 +93,7 @@ impl Alone {
         let in_memory = options.durability == Durability::Memory;
         let mut log = LogOptions::new(LogKind::Commands, options.identity, COMMAND_SCHEMA);
         log.segment_bytes = options.segment_bytes;
+        log.payload_length_max = options.payload_length_max;
         log.backing = if in_memory { Backing::Mapped } else { Backing::File };
         log.spares = if options.flush_thread { Spares::Thread } else { Spares::Inline };
         log.start = options.start;
@@ -145,11 +150,6 @@ impl Alone {
     pub fn settler(&self) -> Settler {
         let in_memory = self.options.durability == Durability::Memory;
         Settler { flusher: Arc::clone(&self.flusher), in_memory }
-    }
-
-    /// Unlinks segments that end at or below `position`.
-    pub fn retire(&mut self, position: u64) -> Result<u64, Error> {
-        self.writer.retire(position)
     }
 
     fn append(&mut self, records: &[u8], count: u32, stamp: u64) -> Ticket {

@@ -79,6 +79,11 @@ impl Sequencer {
         Ok(())
     }
 
+    /// Is there anything to collect?
+    pub fn has_work(&self) -> bool {
+        self.count > 0 || self.inlets.iter().any(|inlet| inlet.consumer.has_work())
+    }
+
     /// The batch was proposed and ends with this sequence.
     pub fn proposed(&mut self, last_sequence: u64) {
         for inlet in &mut self.inlets {

@@ -1,0 +1,131 @@
+//! The command line: what can be asked of `outcry`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A real exchange on one machine: deterministic, in a log that no crash can hurt.
+#[derive(Debug, Parser)]
+#[command(name = "outcry", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a seeded random market through the whole path; killable, goes on where it was
+    Simulate(Simulate),
+    /// Show what a configuration means
+    #[command(subcommand)]
+    Config(Config),
+    /// Turn other venues' definitions into instruments
+    #[command(subcommand)]
+    Instruments(Instruments),
+    /// Print the log as a story and what it comes to: sequence, events hash, state hash
+    Replay {
+        /// Data folder
+        data: PathBuf,
+        /// Stop after this command
+        #[arg(long, value_name = "SEQ", default_value_t = u64::MAX, hide_default_value = true)]
+        to: u64,
+        /// Print the outcome only
+        #[arg(long)]
+        quiet: bool,
+    },
+    /// Check every frame, record, sum and snapshot; exit 1 when something is broken
+    Verify {
+        /// Data folder
+        data: PathBuf,
+    },
+    /// Print what lies in a data folder
+    Inspect {
+        /// Data folder
+        data: PathBuf,
+    },
+    /// Run real recorded order flow through the engine; exit 1 when a check fails
+    #[command(subcommand)]
+    ReplayCapture(Capture),
+}
+
+/// Local settings that most commands take.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data folder
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Any setting: `--set log.durability=sync`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Simulate {
+    #[command(flatten)]
+    pub settings: Settings,
+    /// memory, async or sync
+    #[arg(long)]
+    pub durability: Option<String>,
+    /// Seed of the market
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// End when the log has this many commands
+    #[arg(long, default_value_t = 2_000_000)]
+    pub commands: u64,
+    /// Producers, each with a ring of its own
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub producers: u8,
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub instruments: u32,
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub accounts: u32,
+    /// Commands a second over all producers; 0 is no bound
+    #[arg(long, default_value_t = 0)]
+    pub rate: u64,
+    /// One thread and virtual time: the same seed gives the same hashes everywhere
+    #[arg(long)]
+    pub lockstep: bool,
+    /// Print a line for every answered command: sequence, events hash, slot, incarnation, number,
+    /// order
+    #[arg(long)]
+    pub answers: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Show what a start would propose
+    Plan(Settings),
+    /// Show the effective values
+    Show {
+        #[command(flatten)]
+        settings: Settings,
+        /// With where each came from
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Instruments {
+    /// Import a Binance exchangeInfo answer (.json or .json.gz)
+    Import {
+        file: PathBuf,
+        /// Write the instruments as TOML
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Print the instruments as exchangeInfo's `symbols` would show them
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Capture {
+    /// NASDAQ by LOBSTER: message and orderbook files (plain or .gz), or one .zip with both
+    Lobster { messages: PathBuf, book: Option<PathBuf> },
+    /// Bitstamp order events (plain or .gz)
+    Bitstamp { log: PathBuf },
+}

@@ -1,0 +1,384 @@
+//! Local settings: where and how this process runs. None of them ever influences an event.
+
+use super::reader::Section;
+use super::source::{ConfigError, Effective, Source};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How durable a frame is before it counts as committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Survives the process, not the machine.
+    Memory,
+    /// Synced in the background: a power cut loses at most `async_interval_ms`, never a hole.
+    Async,
+    /// Synced before any answer.
+    Sync,
+}
+
+/// What a stage does while it has nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    Spin,
+    Yield,
+    Park,
+}
+
+/// Whether sequencer, replication and engine share one thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fused {
+    /// With fewer than four allowed cores.
+    Auto,
+    Always,
+    Never,
+}
+
+/// The settings in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    pub listen: SocketAddr,
+    pub data_directory: PathBuf,
+    /// Of live cursors and rings; none: chosen in shared memory by the id of the log.
+    pub runtime_directory: Option<PathBuf>,
+    pub durability: Durability,
+    pub async_interval: Duration,
+    pub segment_bytes: u64,
+    /// Numbers of the operating system; empty: any.
+    pub cores: Vec<usize>,
+    pub waiting: Waiting,
+    pub fused: Fused,
+    /// A core that cannot be had stops the start, instead of a warning.
+    pub strict_pinning: bool,
+    pub ring_bytes: u64,
+    pub frame_bytes_max: u64,
+    pub uncommitted_bytes_max: u64,
+    pub snapshots_kept: u32,
+    /// 0: nothing is ever removed.
+    pub retention_bytes_max: u64,
+}
+
+/// One local setting: its key in the file and on the command line, and all that is said about it.
+pub struct Setting {
+    pub key: &'static str,
+    pub default: &'static str,
+    /// What it may be, with its unit.
+    pub allowed: &'static str,
+    pub about: &'static str,
+    put: fn(&mut Local, &str) -> Option<()>,
+}
+
+impl Setting {
+    /// `log.durability` → `OUTCRY_LOG_DURABILITY`.
+    pub fn variable(&self) -> String {
+        format!("OUTCRY_{}", self.key.replace('.', "_").to_uppercase())
+    }
+
+    fn section(&self) -> &'static str {
+        self.key.split('.').next().unwrap_or_default()
+    }
+
+    fn name(&self) -> &'static str {
+        self.key.split('.').next_back().unwrap_or_default()
+    }
+
+    /// As TOML, for `config show`.
+    fn shown(&self, text: &str) -> String {
+        let plain = matches!(text, "true" | "false")
+            || !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match (self.key, plain) {
+            ("threads.cores", _) => format!("[{text}]"),
+            (_, true) => text.to_string(),
+            (_, false) => crate::exchange_info::quoted(text),
+        }
+    }
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// Every local setting, in the order of the documentation.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "server.listen",
+        default: "127.0.0.1:8080",
+        allowed: "ADDRESS:PORT with a numeric address; port 0 takes a free one",
+        about: "Where `serve` listens.",
+        put: |local, text| text.parse().ok().map(|address| local.listen = address),
+    },
+    Setting {
+        key: "data.directory",
+        default: "./outcry-data",
+        allowed: "a path",
+        about: "The logs, the snapshots and `secret.key`.",
+        put: |local, text| path(text).map(|path| local.data_directory = path),
+    },
+    Setting {
+        key: "data.runtime_directory",
+        default: "auto",
+        allowed: "auto, or a path on a file system in memory",
+        about: "Live cursors and rings; `auto` is `/dev/shm/outcry-<id of the log>`.",
+        put: |local, text| {
+            let chosen = path(text)?;
+            local.runtime_directory = (text != "auto").then_some(chosen);
+            Some(())
+        },
+    },
+    Setting {
+        key: "log.durability",
+        default: "async",
+        allowed: "memory, async, sync",
+        about: "What a commit survives: `memory` the process, `async` a power cut but for the \
+                last `async_interval_ms`, `sync` a power cut.",
+        put: |local, text| {
+            const WORDS: &[(&str, Durability)] = &[
+                ("memory", Durability::Memory),
+                ("async", Durability::Async),
+                ("sync", Durability::Sync),
+            ];
+            one_of(text, WORDS).map(|word| local.durability = word)
+        },
+    },
+    Setting {
+        key: "log.async_interval_ms",
+        default: "100",
+        allowed: "1 to 60000 milliseconds",
+        about: "The most that a power cut takes with durability `async`.",
+        put: |local, text| {
+            whole(text, 1, 60_000).map(|ms| local.async_interval = Duration::from_millis(ms))
+        },
+    },
+    Setting {
+        key: "log.segment_bytes",
+        default: "67108864",
+        allowed: "65536 to 4294963200 bytes, a multiple of 4096",
+        about: "The size of a segment file of either log. A segment is allotted as a whole.",
+        put: |local, text| {
+            let bytes = whole(text, 64 * KIB, 4 * GIB - 4 * KIB)?;
+            bytes.is_multiple_of(4 * KIB).then(|| local.segment_bytes = bytes)
+        },
+    },
+    Setting {
+        key: "threads.cores",
+        default: "",
+        allowed: "a list of different cores by their numbers in the operating system, 0 to 1023, \
+                  in the order sequencer, replication, engine; empty: any",
+        about: "The cores that the stages are pinned to.",
+        put: |local, text| cores(text).map(|cores| local.cores = cores),
+    },
+    Setting {
+        key: "threads.waiting",
+        default: "park",
+        allowed: "spin, yield, park",
+        about: "What an idle stage does: `spin` answers fastest and takes a whole core, `park` \
+                spins shortly and then sleeps.",
+        put: |local, text| {
+            const WORDS: &[(&str, Waiting)] =
+                &[("spin", Waiting::Spin), ("yield", Waiting::Yield), ("park", Waiting::Park)];
+            one_of(text, WORDS).map(|word| local.waiting = word)
+        },
+    },
+    Setting {
+        key: "threads.fused",
+        default: "auto",
+        allowed: "auto, true, false",
+        about: "Sequencer, replication and engine on one thread; `auto`: with fewer than four \
+                cores.",
+        put: |local, text| {
+            const WORDS: &[(&str, Fused)] =
+                &[("auto", Fused::Auto), ("true", Fused::Always), ("false", Fused::Never)];
+            one_of(text, WORDS).map(|word| local.fused = word)
+        },
+    },
+    Setting {
+        key: "threads.strict_pinning",
+        default: "false",
+        allowed: "true, false",
+        about: "A core that cannot be had stops the start, instead of a warning.",
+        put: |local, text| {
+            one_of(text, &[("true", true), ("false", false)])
+                .map(|strict| local.strict_pinning = strict)
+        },
+    },
+    Setting {
+        key: "limits.ring_bytes",
+        default: "4194304",
+        allowed: "65536 to 1073741824 bytes, a power of two",
+        about: "The ring of one producer. New orders stop at three quarters of it.",
+        put: |local, text| {
+            let bytes = whole(text, 64 * KIB, GIB)?;
+            bytes.is_power_of_two().then(|| local.ring_bytes = bytes)
+        },
+    },
+    Setting {
+        key: "limits.frame_bytes_max",
+        default: "1048576",
+        allowed: "4096 to 1048576 bytes",
+        about: "The largest frame: how much one batch takes.",
+        put: |local, text| whole(text, 4 * KIB, MIB).map(|bytes| local.frame_bytes_max = bytes),
+    },
+    Setting {
+        key: "limits.uncommitted_bytes_max",
+        default: "16777216",
+        allowed: "1048576 to 1073741824 bytes",
+        about: "Frames that wait to be durable; new orders stop there.",
+        put: |local, text| whole(text, MIB, GIB).map(|bytes| local.uncommitted_bytes_max = bytes),
+    },
+    Setting {
+        key: "limits.snapshots_kept",
+        default: "3",
+        allowed: "1 to 100 snapshots",
+        about: "Older snapshots are removed, and so may the segments below the oldest kept.",
+        put: |local, text| {
+            local.snapshots_kept = u32::try_from(whole(text, 1, 100)?).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "limits.retention_bytes_max",
+        default: "0",
+        allowed: "0 to 1152921504606846976 bytes; 0 keeps everything",
+        about: "When both logs take more after a snapshot, segments below the oldest kept \
+                snapshot are removed; a replay then begins at that snapshot.",
+        put: |local, text| whole(text, 0, 1 << 60).map(|bytes| local.retention_bytes_max = bytes),
+    },
+];
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
+}
+
+fn one_of<W: Copy>(text: &str, words: &[(&str, W)]) -> Option<W> {
+    words.iter().find(|(word, _)| *word == text).map(|(_, word)| *word)
+}
+
+fn whole(text: &str, min: u64, max: u64) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| digits && (min..=max).contains(number))
+}
+
+fn cores(text: &str) -> Option<Vec<usize>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    let mut cores: Vec<usize> = Vec::new();
+    for item in text.split(',') {
+        let core = usize::try_from(whole(item.trim(), 0, 1_023)?).ok()?;
+        if cores.contains(&core) {
+            return None;
+        }
+        cores.push(core);
+    }
+    Some(cores)
+}
+
+/// The settings on their way through the layers.
+pub(crate) struct Layers {
+    local: Local,
+    effective: Vec<Effective>,
+}
+
+impl Layers {
+    /// The defaults.
+    pub(crate) fn new() -> Layers {
+        let local = Local {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data_directory: PathBuf::new(),
+            runtime_directory: None,
+            durability: Durability::Async,
+            async_interval: Duration::ZERO,
+            segment_bytes: 0,
+            cores: Vec::new(),
+            waiting: Waiting::Park,
+            fused: Fused::Auto,
+            strict_pinning: false,
+            ring_bytes: 0,
+            frame_bytes_max: 0,
+            uncommitted_bytes_max: 0,
+            snapshots_kept: 0,
+            retention_bytes_max: 0,
+        };
+        let mut layers = Layers { local, effective: Vec::with_capacity(SETTINGS.len()) };
+        for setting in SETTINGS {
+            let put = (setting.put)(&mut layers.local, setting.default);
+            debug_assert!(put.is_some(), "{}: its own default", setting.key);
+            layers.effective.push(Effective {
+                key: setting.key.to_string(),
+                value: setting.shown(setting.default),
+                source: Source::Default,
+            });
+        }
+        layers
+    }
+
+    fn put(&mut self, setting: &Setting, text: &str, source: Source) -> Result<(), ConfigError> {
+        if (setting.put)(&mut self.local, text).is_none() {
+            let what = format!("`{}`: {text:?} is not allowed", setting.key);
+            return Err(ConfigError::new(source, what, setting.allowed));
+        }
+        if let Some(effective) = self.effective.iter_mut().find(|it| it.key == setting.key) {
+            effective.value = setting.shown(text);
+            effective.source = source;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn file(&mut self, top: &mut Section<'_, '_>) -> Result<(), ConfigError> {
+        let mut names: Vec<&str> = SETTINGS.iter().map(Setting::section).collect();
+        names.dedup();
+        for name in names {
+            let mut section = top.section(name)?;
+            for setting in SETTINGS.iter().filter(|setting| setting.section() == name) {
+                if let Some(item) = section.take(setting.name()) {
+                    self.put(setting, &item.scalar(setting.allowed)?, item.source())?;
+                }
+            }
+            section.finish()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the variables of settings. Others of the same prefix are not ours to judge, unless
+    /// they begin like a section: then a name is misspelt.
+    pub(crate) fn environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), ConfigError> {
+        let mut variables: Vec<(String, String)> = variables.into_iter().collect();
+        variables.sort();
+        for (name, text) in variables {
+            let source = Source::Environment(name.clone());
+            if let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == name) {
+                self.put(setting, &text, source)?;
+                continue;
+            }
+            let is_ours = SETTINGS.iter().any(|setting| {
+                name.starts_with(&format!("OUTCRY_{}_", setting.section().to_uppercase()))
+            });
+            if is_ours {
+                let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
+                return Err(ConfigError::new(source, "unknown variable", known.join(", ")));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn flags(&mut self, flags: &[(String, String)]) -> Result<(), ConfigError> {
+        for (key, text) in flags {
+            let source = Source::Flag(key.clone());
+            match SETTINGS.iter().find(|setting| setting.key == key) {
+                Some(setting) => self.put(setting, text, source)?,
+                None => {
+                    let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+                    return Err(ConfigError::new(source, "unknown setting", known.join(", ")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> (Local, Vec<Effective>) {
+        (self.local, self.effective)
+    }
+}

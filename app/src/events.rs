@@ -1,0 +1,81 @@
+//! Reads the event log: every event, with the command that it belongs to.
+
+use anyhow::{Context, Result};
+use protocol::event::CommandBegan;
+use protocol::{Event, Records, RollingHash};
+use store::reader::From;
+use store::segment::LogKind;
+use store::{CursorKind, Reader};
+
+use crate::node::Readers;
+
+/// An event and where it stands.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    pub event: &'a Event,
+    /// The command whose answer or consequence it is.
+    pub command: &'a CommandBegan,
+    /// The hash over all events up to this one.
+    pub hash: u64,
+}
+
+/// A cursor over the event log, in this or another process. It never holds the writer up.
+pub struct EventReader {
+    reader: Reader,
+    readers: Readers,
+    hash: RollingHash,
+    command: Option<CommandBegan>,
+}
+
+impl EventReader {
+    /// From the first event of the log that is kept.
+    pub fn from_start(readers: &Readers) -> Result<EventReader> {
+        EventReader::open(readers, From::Start)
+    }
+
+    /// From what is published after this call on.
+    pub fn from_now(readers: &Readers) -> Result<EventReader> {
+        let published = readers.cursors.position(CursorKind::Published);
+        EventReader::open(readers, From::Position(published))
+    }
+
+    fn open(readers: &Readers, from: From) -> Result<EventReader> {
+        let limit = readers.cursors.position(CursorKind::Published);
+        let (storage, log) = (readers.storage.clone(), &readers.log);
+        let reader = Reader::open(storage, log, LogKind::Events, from, limit, true)?;
+        let hash = RollingHash(reader.tail().hash);
+        Ok(EventReader { reader, readers: readers.clone(), hash, command: None })
+    }
+
+    /// Where the next frame begins.
+    pub fn position(&self) -> u64 {
+        self.reader.position()
+    }
+
+    /// Everything that is published now; true when there was something.
+    ///
+    /// Errors: the log was cut or retired below the cursor, or is damaged.
+    pub fn poll(&mut self, mut see: impl FnMut(Seen<'_>) -> Result<()>) -> Result<bool> {
+        let published = self.readers.cursors.position(CursorKind::Published);
+        let mut seen = false;
+        while let Some(frame) = self.reader.next(published).context("event log")? {
+            seen = true;
+            for view in Records::new(frame.payload) {
+                let view = view?;
+                self.hash.add(view.bytes);
+                let event = Event::decode(&view)?;
+                if let Event::CommandBegan(began) = &event {
+                    self.command = Some(*began);
+                }
+                let command = self.command.as_ref().context("the event log begins in a command")?;
+                see(Seen { event: &event, command, hash: self.hash.0 })?;
+            }
+            anyhow::ensure!(
+                self.hash.0 == frame.header.hash,
+                "event log: the hash of the frame at position {} is not that of its events",
+                frame.position
+            );
+        }
+        Ok(seen)
+    }
+}

@@ -1,0 +1,318 @@
+use super::*;
+use crate::config;
+use protocol::instrument::flag;
+use protocol::number::parse_decimal;
+use serde_json::Value;
+use std::io::Write;
+use std::path::PathBuf;
+
+const CURRENT: &str = include_str!("current.json");
+
+/// The answer of 2021-10-12, 1,695 symbols, beside this repository or in `OUTCRY_CAPTURES`.
+pub(crate) fn captured() -> PathBuf {
+    let folder = std::env::var_os("OUTCRY_CAPTURES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures"),
+        PathBuf::from,
+    );
+    folder.join("binance-cryptofeed/binance_exchangeInfo_20211012.json.gz")
+}
+
+/// One symbol in the layout of 2021.
+const OLD: &str = r#"{"symbols": [{"symbol": "ETHBTC", "status": "TRADING", "baseAsset": "ETH",
+"baseAssetPrecision": 8, "quoteAsset": "BTC", "quotePrecision": 8, "quoteAssetPrecision": 8,
+"baseCommissionPrecision": 8, "quoteCommissionPrecision": 8, "orderTypes": ["LIMIT", "MARKET"],
+"icebergAllowed": true, "ocoAllowed": true, "quoteOrderQtyMarketAllowed": true,
+"isSpotTradingAllowed": true, "isMarginTradingAllowed": false, "permissions": ["SPOT"],
+"filters": [
+{"filterType": "LOT_SIZE", "minQty": "0.1", "maxQty": "9", "stepSize": "0.1"},
+{"filterType": "ICEBERG_PARTS", "limit": 10}
+]}]}"#;
+
+fn of(text: &str) -> Imported {
+    import_bytes("x.json", text.as_bytes()).unwrap()
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// Equal as exchangeInfo means it: decimal texts by value, everything else exactly.
+fn is_same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::String(left), Value::String(right)) => {
+            let (a, b) = (parse_decimal(left), parse_decimal(right));
+            left == right || a.is_ok() && a == b
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left
+                    .iter()
+                    .all(|(name, value)| right.get(name).is_some_and(|other| is_same(value, other)))
+        }
+        _ => left == right,
+    }
+}
+
+/// Does what was sent come back, each filter once, in any order?
+fn check_round_trip(sent: &Value, back: &Value) {
+    let symbol = &sent["symbol"];
+    let (filters, back_filters) = (sent["filters"].as_array(), back["filters"].as_array());
+    let (filters, back_filters) = (filters.unwrap(), back_filters.unwrap());
+    assert_eq!(filters.len(), back_filters.len(), "{symbol}");
+    for filter in filters {
+        let same = back_filters.iter().filter(|other| is_same(filter, other)).count();
+        assert_eq!(same, 1, "{symbol}: {filter} in {back_filters:?}");
+    }
+    for (name, value) in sent.as_object().unwrap() {
+        let apart = ["filters", "permissions", "permissionSets", "nextField", "orderTypes"];
+        if !apart.contains(&name.as_str()) && !name.starts_with("allowedSelf") {
+            assert_eq!(value, &back[name], "{symbol}: {name}");
+        }
+    }
+}
+
+#[test]
+fn the_captured_answer_is_imported_whole_and_comes_back() {
+    let path = captured();
+    if !path.exists() {
+        println!("skipped: {} is not there", path.display());
+        return;
+    }
+    let imported = import(&path).unwrap();
+    let report = "1695 instruments imported, 0 refused\n\
+                  not enforced: ICEBERG_PARTS 1695, MAX_NUM_ALGO_ORDERS 1695, PERCENT_PRICE 1695 \
+                  (kept, and shown in exchangeInfo)\n";
+    assert_eq!(imported.to_string(), report);
+
+    let bytes = std::fs::read(&path).unwrap();
+    let sent: Value = serde_json::from_reader(flate2::read::GzDecoder::new(&bytes[..])).unwrap();
+    let back = to_json(&imported.instruments);
+    let sent = sent["symbols"].as_array().unwrap();
+    assert_eq!(sent.len(), back.as_array().unwrap().len());
+    for (sent, back) in sent.iter().zip(back.as_array().unwrap()) {
+        check_round_trip(sent, back);
+        assert_eq!(sent["permissions"], back["permissionSets"][0]);
+        assert_eq!(sent["orderTypes"], back["orderTypes"]);
+    }
+
+    let again = import_bytes("again", serde_json::json!({"symbols": back}).to_string().as_bytes());
+    assert_eq!(again.unwrap().instruments, imported.instruments);
+    let config = config::parse(&to_toml(&imported.instruments), "instruments.toml").unwrap();
+    let read: Vec<_> = config.venue.instruments.iter().map(|it| it.definition).collect();
+    assert!(read == imported.instruments);
+}
+
+#[test]
+fn todays_layout_is_imported_with_all_filters() {
+    let imported = of(CURRENT);
+    let report = "\
+2 instruments imported, 0 refused
+not enforced: ICEBERG_PARTS 1, MAX_NUM_ALGO_ORDERS 1, MAX_NUM_ICEBERG_ORDERS 1, \
+MAX_NUM_ORDER_LISTS 1, PERCENT_PRICE 1, SPREAD 1, TRAILING_DELTA 1, T_PLUS_SELL 1 (kept, and shown \
+in exchangeInfo)
+not kept: field nextField 1, grouping of permissionSets 1, order type NEXT_KIND 1, permission \
+TRD_GRP_261 1
+";
+    assert_eq!(imported.to_string(), report);
+    let first = &imported.instruments[0];
+    assert_eq!(first.filters.present.count_ones() as usize, FILTERS.len());
+    assert_eq!(first.flags & flag::AMEND, 0);
+    assert_ne!(first.flags & flag::TRAILING_STOP, 0);
+    let sent: Value = serde_json::from_str(CURRENT).unwrap();
+    let back = to_json(&imported.instruments);
+    for (sent, back) in sent["symbols"].as_array().unwrap().iter().zip(back.as_array().unwrap()) {
+        check_round_trip(sent, back);
+    }
+    let sets = serde_json::json!([["SPOT", "MARGIN", "TRD_GRP_004"]]);
+    assert_eq!(back[0]["permissionSets"], sets);
+}
+
+#[test]
+fn what_the_old_layout_lacks_has_todays_value() {
+    let instrument = of(OLD).instruments[0];
+    let open = instrument.flags & (flag::CANCEL_REPLACE | flag::AMEND);
+    assert_eq!(open, flag::CANCEL_REPLACE | flag::AMEND);
+    let shut = flag::OTO | flag::OPO | flag::TRAILING_STOP | flag::PEGGED;
+    assert_eq!(instrument.flags & shut, 0);
+    assert_eq!(instrument.default_stp_mode, StpMode::None);
+    assert_eq!(
+        StpMode::names(instrument.allowed_stp_modes),
+        ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"]
+    );
+}
+
+#[test]
+fn a_symbol_that_cannot_be_read_is_refused_with_its_place() {
+    #[track_caller]
+    fn check(part: &str, replaced: &str, message: &str) {
+        assert_eq!(OLD.matches(part).count(), 1, "{part}");
+        let imported = of(&OLD.replace(part, replaced));
+        assert_eq!(imported.instruments, []);
+        assert_eq!(imported.refused[0].to_string(), message);
+        assert!(!imported.is_whole());
+    }
+    check(
+        "\"stepSize\": \"0.1\"",
+        "\"stepSize\": \"0.0000000000001\"",
+        "x.json:7:72: ETHBTC: LOT_SIZE.stepSize: \"0.0000000000001\": more than 8 digits after the \
+         point; allowed: a decimal from 0 to 92233720368.54775807, at most 8 digits after the point",
+    );
+    check(
+        "\"stepSize\": \"0.1\"",
+        "\"stepSize\": 1e-05",
+        "x.json:7:72: ETHBTC: LOT_SIZE.stepSize: 1e-05: not a decimal number: digits, at most one \
+         point, no sign; allowed: a decimal from 0 to 92233720368.54775807, at most 8 digits after \
+         the point",
+    );
+    check(
+        ", \"stepSize\": \"0.1\"",
+        "",
+        "x.json:7:1: ETHBTC: LOT_SIZE: `stepSize` is missing; allowed: \"stepSize\": …",
+    );
+    check(
+        "\"limit\": 10",
+        "\"limit\": 4294967296",
+        "x.json:8:42: ETHBTC: ICEBERG_PARTS.limit: 4294967296 is not allowed here; allowed: a \
+         whole number from 0 to 4294967295",
+    );
+    check(
+        "ICEBERG_PARTS",
+        "LOT_SIZE",
+        "x.json:8:1: ETHBTC: LOT_SIZE: `minQty` is missing; allowed: \"minQty\": …",
+    );
+    check(
+        "{\"filterType\": \"ICEBERG_PARTS\", \"limit\": 10}",
+        "{\"filterType\": \"X\"}, {\"filterType\": \"X\"}",
+        "x.json:8:37: ETHBTC: filterType: \"X\" stands twice; allowed: each filter once",
+    );
+    check(
+        "\"limit\": 10",
+        &format!("\"limit\": 10}}, {{\"filterType\": \"Y\", \"z\": \"{}\"", "y".repeat(1_024)),
+        "x.json:6:12: ETHBTC: filters: 1049 bytes of filters that this version does not know; \
+         allowed: at most 1024 bytes of them",
+    );
+    check(
+        "\"TRADING\"",
+        "\"AUCTION\"",
+        "x.json:1:45: ETHBTC: status: \"AUCTION\" is unknown; allowed: TRADING, HALT, CANCEL_ONLY, \
+         BREAK",
+    );
+    check(
+        "\"baseAssetPrecision\": 8",
+        "\"baseAssetPrecision\": 9",
+        "x.json:2:23: ETHBTC: baseAssetPrecision: 9 digits; allowed: a whole number from 0 to 8",
+    );
+    check(
+        "\"ocoAllowed\": true",
+        "\"ocoAllowed\": 1",
+        "x.json:4:39: ETHBTC: ocoAllowed: 1 is not allowed here; allowed: true, false",
+    );
+    check(
+        "\"quoteAsset\": \"BTC\"",
+        "\"quoteAsset\": \"ETH\"",
+        "x.json:2:40: ETHBTC: quoteAsset: ETH is the base asset too; allowed: two different assets",
+    );
+    check(
+        "\"ETHBTC\"",
+        "\"\"",
+        "x.json:1:25: symbol 1: symbol: \"\" is not a name; allowed: 1 to 32 bytes without blanks",
+    );
+    check(
+        "\"symbol\": \"ETHBTC\"",
+        "\"symbol\": \"ETHBTC\", \"symbol\": \"ETHBTC\"",
+        "x.json:1:45: symbol 1: `symbol` stands twice; allowed: one of each name",
+    );
+}
+
+#[test]
+fn a_refused_symbol_stops_no_other() {
+    let symbol = OLD.strip_prefix("{\"symbols\": [").unwrap().strip_suffix("]}").unwrap();
+    let other = symbol.replace("ETHBTC", "ETHBT2");
+    let imported = of(&format!("{{\"symbols\": [{symbol},\n{symbol},\n7, {other}]}}"));
+    let expected = "x.json:10:12: ETHBTC: symbol: ETHBTC stands twice; allowed: each symbol once\n\
+                    x.json:19:1: symbol 3: 7 is not an object; allowed: {…}\n\
+                    2 instruments imported, 2 refused\n\
+                    not enforced: ICEBERG_PARTS 2 (kept, and shown in exchangeInfo)\n";
+    assert_eq!(imported.to_string(), expected);
+}
+
+#[test]
+fn a_file_that_is_no_exchange_info_is_refused_with_its_place() {
+    #[track_caller]
+    fn check(bytes: &[u8], message: &str) {
+        assert_eq!(import_bytes("x.json", bytes).unwrap_err().to_string(), message);
+    }
+    check(b"", "x.json:1:1: not JSON: EOF while parsing a value");
+    check(b"{\n \"symbols\": [}", "x.json:2:14: not JSON: expected value");
+    check(b"[]", "x.json:1:1: [] is not an object; allowed: {…}");
+    check(b"{\"symbols\": 1}", "x.json:1:13: 1 is not a list; allowed: […]");
+    check(b"{\"symbols\": []}", "x.json:1:13: no symbol in it; allowed: 1 to 65536 symbols");
+    check(
+        b"{\"code\":-1121,\"msg\":\"Invalid symbol.\"}",
+        "x.json:1:1: `symbols` is missing; allowed: an answer of GET /api/v3/exchangeInfo, with \
+         \"symbols\": [...]",
+    );
+    check(b"{\n\"\xff\"}", "x.json:2:2: not UTF-8; allowed: JSON");
+    let whole = packed(OLD.as_bytes());
+    assert!(import_bytes("x.json.gz", &whole).is_ok());
+    check(
+        &whole[..whole.len() - 9],
+        "x.json: the gzip ends in the middle; allowed: a whole .json.gz; fetch or copy it again",
+    );
+    let mut changed = whole.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 0xff;
+    let error = import_bytes("x.json", &changed).unwrap_err().to_string();
+    assert!(error.starts_with("x.json: the gzip "), "{error}");
+    let missing = import(Path::new("missing.json")).unwrap_err().to_string();
+    assert!(missing.starts_with("missing.json: cannot read: "), "{missing}");
+}
+
+#[test]
+fn an_import_reports_and_writes_tables_in_one_piece() {
+    let folder = std::env::temp_dir().join(format!("outcry-import-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (file, out) = (folder.join("x.json"), folder.join("instruments.toml"));
+    std::fs::write(&file, OLD).unwrap();
+    let mut report = Vec::new();
+    assert!(import_to(&file, Some(&out), &mut report).unwrap());
+    assert!(report.starts_with(b"1 instruments imported, 0 refused\n"));
+    let tables = std::fs::read_to_string(&out).unwrap();
+    assert!(config::parse(&tables, "instruments.toml").is_ok());
+    std::fs::write(&file, OLD.replace("TRADING", "AUCTION")).unwrap();
+    let mut report = Vec::new();
+    assert!(!import_to(&file, Some(&out), &mut report).unwrap());
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), tables, "nothing changes");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_gzip_that_unpacks_without_end_is_refused() {
+    let bomb = packed(&vec![b' '; 1 << 20]);
+    assert!(bomb.len() < 4_096);
+    let error = import_bytes_bounded("x.json.gz", &bomb, 1 << 19).unwrap_err().to_string();
+    let expected = "x.json.gz: unpacked, larger than 524288 bytes; allowed: a whole .json.gz; \
+                    fetch or copy it again";
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn every_prefix_and_every_changed_byte_is_taken_or_refused() {
+    for length in 0..CURRENT.len() {
+        if let Some(text) = CURRENT.get(..length) {
+            assert!(import_bytes("x", text.as_bytes()).is_err() || text.trim_end().ends_with('}'));
+        }
+        if length < OLD.len() {
+            for byte in [b'"', b'{', b'9', b'\n', b'-', 0xff] {
+                let mut bytes = OLD.as_bytes().to_vec();
+                bytes[length] = byte;
+                let _ = import_bytes("x", &bytes);
+            }
+        }
+    }
+    let deep = format!("{{\"symbols\": {}", "[".repeat(200_000));
+    assert!(import_bytes("x", deep.as_bytes()).is_err());
+}

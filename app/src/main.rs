@@ -1,0 +1,70 @@
+//! `outcry`: see `app::cli`.
+#![allow(clippy::print_stdout)]
+
+use std::io::{BufWriter, Write, stdout};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use app::cli::{Capture, Cli, Command};
+use app::simulate::Orders;
+use app::{capture, commands, replay, verify};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        // Whoever read our output has gone: not a failure worth words.
+        Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("outcry: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Ok(false): everything was done, and what was checked is not as it should be.
+fn run(command: Command) -> Result<bool> {
+    let out = &mut BufWriter::new(stdout());
+    let passed = match command {
+        Command::Simulate(simulate) => {
+            let summary = commands::simulate(&simulate, &signals()?)?;
+            // With --answers stdout is for the answers alone.
+            match simulate.answers {
+                true => eprintln!("{summary}"),
+                false => writeln!(out, "{summary}")?,
+            }
+            true
+        }
+        Command::Config(config) => commands::config(&config, out).map(|()| true)?,
+        Command::Instruments(instruments) => commands::instruments(&instruments, out)?,
+        Command::Replay { data, to, quiet } => {
+            replay::replay(&data, to, quiet, out).map(|_| true)?
+        }
+        Command::Verify { data } => verify::verify(&data, out)?,
+        Command::Inspect { data } => verify::inspect(&data, out).map(|()| true)?,
+        Command::ReplayCapture(Capture::Lobster { messages, book }) => {
+            capture::lobster(&messages, book.as_deref(), out)?
+        }
+        Command::ReplayCapture(Capture::Bitstamp { log }) => capture::bitstamp(&log, out)?,
+    };
+    out.flush()?;
+    Ok(passed)
+}
+
+/// SIGTERM and SIGINT stop, SIGUSR1 takes a snapshot.
+fn signals() -> Result<Orders> {
+    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+    let orders = Orders::default();
+    let (stop, snapshot) = (&orders.stop, &orders.snapshot);
+    for (signal, flag) in [(SIGTERM, stop), (SIGINT, stop), (SIGUSR1, snapshot)] {
+        signal_hook::flag::register(signal, Arc::clone(flag)).context("cannot catch a signal")?;
+    }
+    Ok(orders)
+}

@@ -1,0 +1,283 @@
+//! The event log as the engine's sink: events are encoded in place into frames, hashed, and
+//! published at the ends of commands. While a node recovers, the events that replay gives are
+//! compared with those that are there.
+
+use std::fmt;
+use std::sync::Arc;
+
+use engine::EventSink;
+use protocol::record::{RECORD_LENGTH_MAX, encode_into, encoded_length};
+use protocol::{EventRecord, Record, RecordView, RollingHash};
+use store::reader::From;
+use store::segment::LogKind;
+use store::{
+    CursorKind, Cursors, Error, FrameFlags, FrameKind, FrameMeta, Reader, Storage, Writer,
+};
+
+/// A batch is written when it is this long, even when more is to be applied.
+const BATCH_BYTES_MAX: usize = 256 << 10;
+
+/// **Invariants:** `hash` covers every event up to the last one emitted; the open frame holds
+/// events of commands `first_sequence ..= sequence`.
+pub struct EventLog {
+    writer: Writer,
+    hash: RollingHash,
+    /// What is being compared, until replay has reached the end of what is there.
+    comparison: Option<Comparison>,
+    /// Events in the open frame.
+    count: u32,
+    first_sequence: u64,
+    /// The command being applied, its stamp, and the last one completed.
+    sequence: u64,
+    stamp: u64,
+    completed: u64,
+}
+
+impl EventLog {
+    pub(super) fn new(writer: Writer, hash: u64, completed: u64) -> EventLog {
+        EventLog {
+            writer,
+            hash: RollingHash(hash),
+            comparison: None,
+            count: 0,
+            first_sequence: 0,
+            sequence: completed,
+            stamp: 0,
+            completed,
+        }
+    }
+
+    /// From here on events are compared with those of the log, up to its end.
+    pub(super) fn compare(
+        &mut self,
+        storage: Arc<dyn Storage>,
+        directory: &std::path::Path,
+        from: u64,
+    ) -> Result<(), Error> {
+        let limit = self.writer.tail().position;
+        let last_sequence = self.writer.tail().sequence;
+        let from = From::Position(from);
+        let reader = Reader::open(storage, directory, LogKind::Events, from, limit, true)?;
+        let comparison = Comparison {
+            reader,
+            limit,
+            last_sequence,
+            frame: Vec::new(),
+            at: 0,
+            frame_hash: 0,
+            frames: 0,
+            divergence: None,
+        };
+        self.comparison = Some(comparison).filter(|_| last_sequence > self.completed);
+        Ok(())
+    }
+
+    /// The hash over all events so far.
+    pub fn hash(&self) -> u64 {
+        self.hash.0
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.writer.tail().position
+    }
+
+    pub(super) fn begin_command(&mut self, sequence: u64, stamp: u64) {
+        (self.sequence, self.stamp) = (sequence, stamp);
+    }
+
+    /// The command's events are complete.
+    pub(super) fn end_command(&mut self) -> Result<(), Divergence> {
+        self.completed = self.sequence;
+        let Some(comparison) = &mut self.comparison else { return Ok(()) };
+        let over = comparison.end_command(self.completed, self.hash.0)?;
+        if over {
+            self.comparison = None;
+        }
+        Ok(())
+    }
+
+    /// Ends the open frame where a command ends.
+    fn end_frame(&mut self) {
+        if self.count > 0 {
+            self.finish_frame(FrameFlags::ENDS_COMMAND);
+        }
+    }
+
+    fn finish_frame(&mut self, flags: FrameFlags) {
+        let meta = FrameMeta {
+            kind: FrameKind::Events,
+            flags,
+            count: self.count,
+            term: 0,
+            first_sequence: self.first_sequence,
+            last_sequence: self.completed,
+            stamp: self.stamp,
+            hash: self.hash.0,
+        };
+        self.writer.resume().finish(&meta);
+        self.count = 0;
+    }
+
+    /// Is there so much to write that readers should not wait for more?
+    pub(super) fn is_batch_full(&self) -> bool {
+        self.writer.unwritten_bytes() >= BATCH_BYTES_MAX
+    }
+
+    /// Writes what was emitted and lets readers see it. Between commands only.
+    pub(super) fn publish(&mut self, cursors: &Cursors) -> Result<(), Error> {
+        self.end_frame();
+        if self.writer.unwritten_bytes() > 0 {
+            self.writer.write()?;
+            self.publish_tail(cursors);
+        }
+        Ok(())
+    }
+
+    pub(super) fn publish_tail(&self, cursors: &Cursors) {
+        let tail = self.writer.tail();
+        cursors.publish(CursorKind::Published, tail.position, tail.sequence);
+    }
+
+    /// Makes everything published durable.
+    pub(super) fn sync(&mut self) -> Result<u64, Error> {
+        self.writer.sync()
+    }
+
+    fn append<E: EventRecord>(&mut self, event: &E) {
+        let length = encoded_length::<E>();
+        let open = self.count > 0;
+        if open && self.writer.resume().payload_length() + length > self.payload_length_max() {
+            self.finish_frame(FrameFlags::default());
+        }
+        if self.count == 0 {
+            self.first_sequence = self.sequence;
+        }
+        let hash = &mut self.hash;
+        self.writer.resume().push_with(length, |out| {
+            encode_into(event, out);
+            hash.add(out);
+        });
+        self.count += 1;
+    }
+
+    fn payload_length_max(&self) -> usize {
+        // A frame as long as a batch: readers of other processes get it soon enough.
+        self.writer.payload_length_max().min(BATCH_BYTES_MAX)
+    }
+}
+
+impl EventSink for EventLog {
+    fn emit<E: EventRecord>(&mut self, event: E) {
+        match &mut self.comparison {
+            None => self.append(&event),
+            Some(comparison) => {
+                let mut bytes = [0; RECORD_LENGTH_MAX];
+                let length = encode_into(&event, &mut bytes);
+                let bytes = &bytes[..length];
+                self.hash.add(bytes);
+                comparison.compare(bytes, E::KIND, self.sequence);
+            }
+        }
+    }
+}
+
+/// Replay and the event log differ: the log was damaged, or this build's engine is another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Divergence {
+    pub sequence: u64,
+    /// Of the event-log frame.
+    pub position: u64,
+    pub what: &'static str,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Divergence { sequence, position, what } = self;
+        write!(
+            f,
+            "replay of command {sequence} differs from the event log at position {position}: \
+             {what}; run the build that wrote the log, or restore the folder from a backup"
+        )
+    }
+}
+
+impl std::error::Error for Divergence {}
+
+/// The events that are there, beside those that replay gives.
+struct Comparison {
+    reader: Reader,
+    limit: u64,
+    /// The last command whose events are there.
+    last_sequence: u64,
+    /// The payload of the frame being compared, and how far it is.
+    frame: Vec<u8>,
+    at: usize,
+    frame_hash: u64,
+    frames: u64,
+    divergence: Option<Divergence>,
+}
+
+impl Comparison {
+    fn compare(&mut self, event: &[u8], kind: u16, sequence: u64) {
+        if self.divergence.is_some() {
+            return;
+        }
+        if self.at == self.frame.len()
+            && let Err(what) = self.next_frame()
+        {
+            self.diverge(sequence, what);
+            return;
+        }
+        let there = self.frame.get(self.at..self.at + event.len());
+        if there != Some(event) {
+            let rest = self.frame.get(self.at..).unwrap_or_default();
+            let other_kind = RecordView::read(rest, 0).is_ok_and(|view| view.kind != kind);
+            self.diverge(
+                sequence,
+                if other_kind { "another kind of event" } else { "other values" },
+            );
+            return;
+        }
+        self.at += event.len();
+    }
+
+    fn next_frame(&mut self) -> Result<(), &'static str> {
+        match self.reader.next(self.limit) {
+            Ok(Some(frame)) => {
+                self.frame.clear();
+                self.frame.extend_from_slice(frame.payload);
+                self.frame_hash = frame.header.hash;
+                self.at = 0;
+                self.frames += 1;
+                Ok(())
+            }
+            Ok(None) => Err("the log has fewer events"),
+            Err(_) => Err("the event log cannot be read"),
+        }
+    }
+
+    fn diverge(&mut self, sequence: u64, what: &'static str) {
+        let position = self.reader.position();
+        self.divergence = Some(Divergence { sequence, position, what });
+    }
+
+    /// True when everything that is there was compared.
+    fn end_command(&mut self, sequence: u64, hash: u64) -> Result<bool, Divergence> {
+        let at_frame_end = self.at == self.frame.len();
+        if at_frame_end && self.frames > 0 && hash != self.frame_hash {
+            self.diverge(sequence, "the events hash of the frame is another");
+        }
+        if sequence >= self.last_sequence && !(at_frame_end && self.reader.position() == self.limit)
+        {
+            self.diverge(sequence, "the log has more events");
+        }
+        match self.divergence.clone() {
+            Some(divergence) => Err(divergence),
+            None => Ok(sequence >= self.last_sequence),
+        }
+    }
+}
+
+// The longest event must fit the buffer above.
+const _: () = assert!(encoded_length::<protocol::event::InstrumentDefined>() <= RECORD_LENGTH_MAX);
+const _: () = assert!(protocol::event::InstrumentDefined::LENGTH > 0);

@@ -1,0 +1,219 @@
+//! What a start does: newest good snapshot, replay of the command log, comparison with the event
+//! log up to its end, and then whatever the event log is missing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use engine::Engine;
+use protocol::EVENT_SCHEMA;
+use replication::{Durability, Settler};
+use store::reader::From;
+use store::recovery::Recovery;
+use store::segment::{LogKind, Tail};
+use store::writer::{Backing, LogOptions, Spares};
+use store::{CursorKind, Durable, Reader, SnapshotFacts, Snapshots, Writer};
+
+use super::apply::Apply;
+use super::event_log::EventLog;
+use super::{NodeOptions, Shared};
+
+/// What was found when a node was opened.
+#[derive(Debug, Clone)]
+pub struct Recovered {
+    /// The snapshot it started from; 0 is none.
+    pub snapshot_sequence: u64,
+    /// Commands that were applied again.
+    pub replayed: u64,
+    pub sequence: u64,
+    pub events_hash: u64,
+    /// Bytes of the command log that were torn and cut off.
+    pub torn_bytes: u64,
+    /// Bytes of the event log that were cut off and made again.
+    pub events_cut_bytes: u64,
+    /// What a reader may want to tell a person.
+    pub warnings: Vec<String>,
+}
+
+impl fmt::Display for Recovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "recovered to sequence {} (snapshot {}, {} commands replayed, {} torn bytes cut)",
+            self.sequence, self.snapshot_sequence, self.replayed, self.torn_bytes
+        )
+    }
+}
+
+/// The state to start from.
+pub(super) struct Start {
+    pub(super) engine: Engine,
+    pub(super) facts: SnapshotFacts,
+    /// Where the command log begins, should it not be there.
+    pub(super) commands: Tail,
+    durable_events_position: u64,
+    warnings: Vec<String>,
+}
+
+/// Loads the newest snapshot that is good, whole and durable with its logs.
+pub(super) fn find_start(
+    snapshots: &Snapshots,
+    shared: &Shared,
+    options: &NodeOptions,
+) -> Result<Start> {
+    let storage = shared.storage.as_ref();
+    let mut warnings: Vec<String> = Vec::new();
+    warnings.extend(shared.runtime_warning());
+    let in_memory = options.durability == Durability::Memory;
+    let durable = match Durable::exists(storage, &shared.place.durable).unwrap_or(false) {
+        true => Durable::peek(storage, &shared.place.durable)?,
+        false => Default::default(),
+    };
+    let durable_events_position = if in_memory { 0 } else { durable.events_position };
+    let is_usable = |facts: &SnapshotFacts| {
+        facts.schema == Engine::STATE_SCHEMA
+            && facts.rules_version <= engine::RULES_VERSION
+            && (in_memory || facts.events_position <= durable_events_position)
+    };
+    let newest = snapshots.newest_good(u64::MAX, is_usable)?;
+    warnings.extend(
+        newest
+            .passed_over
+            .iter()
+            .map(|(sequence, error)| format!("snapshot {sequence} is passed over: {error}")),
+    );
+    let (engine, facts) = match newest.good {
+        Some((facts, state)) => (load(&facts, &state)?, facts),
+        None => (Engine::new(), SnapshotFacts::default()),
+    };
+    let commands = Tail {
+        position: facts.commands_position,
+        index: facts.index,
+        sequence: facts.sequence,
+        term: facts.term,
+        stamp: facts.stamp,
+        ..Tail::default()
+    };
+    if in_memory && durable.boot_id != 0 && durable.boot_id != store::durable::boot_id() {
+        warnings.push(format!(
+            "the machine was started again: commands after sequence {} lay in memory and are lost",
+            facts.sequence
+        ));
+    }
+    Ok(Start { engine, facts, commands, durable_events_position, warnings })
+}
+
+fn load(facts: &SnapshotFacts, state: &[u8]) -> Result<Engine> {
+    let what = || format!("snapshot {}", facts.sequence);
+    let engine = Engine::load(state).with_context(what)?;
+    engine.check_invariants();
+    let hash = engine.state_hash();
+    if hash != facts.state_hash {
+        anyhow::bail!(
+            "{}: state hash {hash:016x}, expected {:016x}; remove the snapshot or restore it",
+            what(),
+            facts.state_hash
+        );
+    }
+    Ok(engine)
+}
+
+/// Replays what follows the start, compares it with the event log, and completes the event log.
+pub(super) fn recover(
+    start: Start,
+    commands: Recovery,
+    shared: &Shared,
+    snapshots: Snapshots,
+    settler: Settler,
+    options: &NodeOptions,
+) -> Result<(Apply, Recovered)> {
+    let Start { engine, facts, mut warnings, durable_events_position, .. } = start;
+    if let Some(cut) = &commands.cut {
+        warnings.push(format!(
+            "torn tail of {} bytes cut off {} at offset {}: {}",
+            cut.bytes,
+            cut.file.display(),
+            cut.offset,
+            cut.what
+        ));
+    }
+    let (writer, events_cut_bytes) =
+        open_event_log(shared, options, &facts, &commands.tail, durable_events_position)?;
+    let mut events = EventLog::new(writer, facts.events_hash, facts.sequence);
+    events
+        .compare(Arc::clone(&shared.storage), &shared.place.log, facts.events_position)
+        .context("event log")?;
+    let end = commands.tail.position;
+    let reader = Reader::open(
+        Arc::clone(&shared.storage),
+        &shared.place.log,
+        LogKind::Commands,
+        From::Position(facts.commands_position),
+        end,
+        true,
+    )
+    .context("command log")?;
+    let mut apply = Apply::new(engine, events, reader, shared, snapshots, settler, options);
+    while apply.apply_frame(end)? {
+        apply.publish_if_full()?;
+    }
+    apply.publish_recovered()?;
+    let sequence = apply.engine().last_sequence().0;
+    let recovered = Recovered {
+        snapshot_sequence: facts.sequence,
+        replayed: sequence - facts.sequence,
+        sequence,
+        events_hash: apply.events_hash(),
+        torn_bytes: commands.cut.map_or(0, |cut| cut.bytes),
+        events_cut_bytes,
+        warnings,
+    };
+    Ok((apply, recovered))
+}
+
+/// Opens the event log and cuts it to the end of a command that the command log still has.
+fn open_event_log(
+    shared: &Shared,
+    options: &NodeOptions,
+    facts: &SnapshotFacts,
+    commands: &Tail,
+    durable_position: u64,
+) -> Result<(Writer, u64)> {
+    let in_memory = options.durability == Durability::Memory;
+    let mut log = LogOptions::new(LogKind::Events, shared.identity, EVENT_SCHEMA);
+    log.segment_bytes = options.segment_bytes;
+    log.payload_length_max = options.payload_length_max();
+    log.backing = if in_memory { Backing::Mapped } else { Backing::File };
+    log.spares = if options.is_simulated { Spares::Inline } else { Spares::Thread };
+    log.durable_position = durable_position;
+    log.needed_from = facts.events_position;
+    log.start = Tail {
+        position: facts.events_position,
+        sequence: facts.sequence,
+        hash: facts.events_hash,
+        stamp: facts.stamp,
+        ..Tail::default()
+    };
+    let storage = Arc::clone(&shared.storage);
+    let (mut writer, recovery) =
+        Writer::open(Arc::clone(&storage), &shared.place.log, log).context("event log")?;
+    let end = recovery.tail;
+    let torn = recovery.cut.map_or(0, |cut| cut.bytes);
+    if end.ends_command && end.sequence <= commands.sequence {
+        return Ok((writer, torn));
+    }
+    let from = From::Position(facts.events_position);
+    let mut reader =
+        Reader::open(storage, &shared.place.log, LogKind::Events, from, end.position, false)?;
+    let mut keep = (facts.events_position, facts.sequence);
+    while let Some(frame) = reader.next(end.position)? {
+        let header = frame.header;
+        if header.flags.ends_command() && header.last_sequence <= commands.sequence {
+            keep = (reader.position(), header.last_sequence);
+        }
+    }
+    writer.cut(keep.0).context("event log")?;
+    shared.cursors.note_cut(keep.1);
+    shared.cursors.publish(CursorKind::Published, keep.0, keep.1);
+    Ok((writer, torn + end.position - keep.0))
+}
