@@ -129,7 +129,7 @@ impl State {
         Ok(())
     }
 
-    /// The maker's side comes first; both agree with the trade.
+    /// The taker's side comes first; both agree with the trade.
     fn filled(&mut self, filled: &OrderFilled) -> Result<()> {
         self.execution(filled.instrument, filled.execution.0)?;
         let Some((trade, sides)) = &mut self.trade else { anyhow::bail!("a fill without a trade") };
@@ -140,7 +140,7 @@ impl State {
         let agrees = (filled.order, filled.side) == expected
             && filled.trade == trade.trade
             && (filled.price, filled.quantity) == (trade.price, trade.quantity)
-            && filled.is_maker == (*sides == 0);
+            && filled.is_maker == (*sides == 1);
         ensure!(agrees, "fill of order {} contradicts trade {}", filled.order, trade.trade);
         let sold = filled.side == Side::Sell;
         let received = if sold { trade.quote } else { trade.quantity.into() };

@@ -83,7 +83,10 @@ impl Engine {
             out.emit(CommandRefused { part: CommandPart::Whole, reason });
         }
         out.emit(CommandAnswered { sequence: input.sequence });
-        self.run_triggers(out);
+        let is_tick = matches!(input.command, Command::Tick(_)) && result.is_ok();
+        if is_tick || !self.traded.is_empty() {
+            self.run_triggers(out);
+        }
         if self.is_hash_due() {
             let state_hash = self.state_hash();
             out.emit(StateHashed { sequence: input.sequence, state_hash });
@@ -167,7 +170,7 @@ impl Engine {
     }
 
     /// Consequences: what the trades made due joins the queue, the queue is run to its end or to
-    /// the bound on a command's events; the next command goes on then.
+    /// the bound on a command's events; the next tick or command with trades goes on then.
     fn run_triggers<S: EventSink>(&mut self, out: &mut Counted<'_, S>) {
         self.collect_due();
         while out.count <= EVENTS_PER_COMMAND_MAX {

@@ -112,29 +112,36 @@ impl Engine {
     pub(crate) fn plan(&self, taker: &OrderRequest, mut appetite: Appetite) -> Plan {
         let market = self.venue.market(taker.instrument).expect("the instrument was checked");
         let mut plan = Plan::default();
+        let mut touched = false;
         for slot in market.book.orders(&self.orders, taker.side.opposite()) {
             let maker = self.orders.get(slot);
-            let price = maker.request.price;
-            if appetite.is_over(None) {
-                break;
-            }
-            let wanted = appetite.at(price);
-            if wanted.is_zero() {
-                plan.not_one_step = plan.sells.is_zero();
-                break;
-            }
-            let quantity = wanted.min(maker.remaining());
-            let quote = notional(price, quantity);
-            if !self.prevents(taker, maker.request.account) {
+            let (price, is_self) =
+                (maker.request.price, self.prevents(taker, maker.request.account));
+            let mut available = maker.remaining();
+            // A maker may be met again: what its trade cost was cut, so a little more is affordable.
+            while !available.is_zero() {
+                if appetite.is_over(None) {
+                    return plan;
+                }
+                let wanted = appetite.at(price);
+                if wanted.is_zero() {
+                    plan.not_one_step = !touched;
+                    return plan;
+                }
+                let quantity = wanted.min(available);
+                let quote = notional(price, quantity);
+                match taker.stp_mode {
+                    _ if !is_self => {
+                        plan.pays += quote;
+                        plan.sells += quantity.into();
+                    }
+                    StpMode::ExpireMaker => break,
+                    StpMode::Decrement => {}
+                    _ => return plan,
+                }
+                touched = true;
+                available.0 -= quantity.0;
                 appetite.take(quantity, quote);
-                plan.pays += quote;
-                plan.sells += quantity.into();
-                continue;
-            }
-            match taker.stp_mode {
-                StpMode::ExpireMaker => {}
-                StpMode::Decrement => appetite.take(quantity, quote),
-                _ => break,
             }
         }
         plan
@@ -218,8 +225,8 @@ impl Engine {
         }
         appetite.take(quantity, quote);
         let taker_filled = appetite.is_over(self.next_price(instrument, maker_side));
-        let maker_commission = self.emit_filled(maker, true, maker_filled, &trade, out);
         let taker_commission = self.emit_filled(taker, false, taker_filled, &trade, out);
+        let maker_commission = self.emit_filled(maker, true, maker_filled, &trade, out);
         self.settle(maker, taker, &trade, maker_commission, taker_commission);
         self.emit_trade_balances(maker, taker, out);
         let market = self.venue.known(instrument);
@@ -437,8 +444,8 @@ impl Engine {
             maker_account: maker.request.account,
             taker_account: taker.request.account,
             trade_group,
-            maker_execution: market.next_execution(),
             taker_execution: market.next_execution(),
+            maker_execution: market.next_execution(),
             maker_prevented,
             taker_prevented,
             maker_prevented_total: Quantity(maker.prevented.0 + maker_prevented.0),

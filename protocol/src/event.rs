@@ -178,7 +178,7 @@ record! { 0x0231, length 24,
 }
 
 record! { 0x0232, length 95,
-    /// One side's view of a trade. Follows its [`Trade`], the maker's before the taker's.
+    /// One side's view of a trade. Follows its [`Trade`], the taker's before the maker's.
     pub struct OrderFilled {
         pub order: OrderId,
         pub account: AccountId,

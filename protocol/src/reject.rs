@@ -5,7 +5,7 @@ use core::fmt;
 use rkyv::{Archive, Deserialize, Serialize};
 
 words! {
-    /// A refusal as a value, in the order in which `apply` checks (docs/rules.md).
+    /// A refusal as a value, grouped by what is checked; docs/rules.md has the order.
     pub enum RejectReason {
         // The envelope.
         NumberGap = "a command of this gateway is missing before this one",
@@ -14,7 +14,7 @@ words! {
         NoGenesis = "the log has no genesis yet",
         // Venue commands.
         AlreadyDefined = "already defined",
-        UnknownRules = "this version of the rules is not implemented",
+        UnknownRules = "this version of the rules is unknown to this build",
         InvalidDefinition = "the definition has a value out of range",
         TooManyDefinitions = "the venue's bound on definitions is reached",
         AssetMismatch = "the instrument exists with other assets",

@@ -1,0 +1,13 @@
+//! Tests of the whole: everything that needs more than one crate, in one binary.
+
+mod arrows;
+mod capture;
+mod crash;
+mod determinism;
+mod golden;
+mod model;
+mod model_equals_engine;
+mod power;
+mod random_market;
+mod story_language;
+mod support;
