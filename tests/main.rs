@@ -4,6 +4,8 @@ mod arrows;
 mod capture;
 mod crash;
 mod determinism;
+mod faults;
+mod format;
 mod golden;
 mod model;
 mod model_equals_engine;

@@ -5,7 +5,7 @@ use protocol::event::CommandBegan;
 use protocol::{Event, Records, RollingHash};
 use store::reader::From;
 use store::segment::LogKind;
-use store::{CursorKind, Reader};
+use store::{CursorKind, Reader, ReaderSlot};
 
 use crate::node::Readers;
 
@@ -25,6 +25,7 @@ pub struct EventReader {
     readers: Readers,
     hash: RollingHash,
     command: Option<CommandBegan>,
+    slot: Option<ReaderSlot>,
 }
 
 impl EventReader {
@@ -44,7 +45,8 @@ impl EventReader {
         let (storage, log) = (readers.storage.clone(), &readers.log);
         let reader = Reader::open(storage, log, LogKind::Events, from, limit, true)?;
         let hash = RollingHash(reader.tail().hash);
-        Ok(EventReader { reader, readers: readers.clone(), hash, command: None })
+        let slot = readers.claim(reader.position());
+        Ok(EventReader { reader, readers: readers.clone(), hash, command: None, slot })
     }
 
     /// Where the next frame begins.
@@ -75,6 +77,10 @@ impl EventReader {
                 "event log: the hash of the frame at position {} is not that of its events",
                 frame.position
             );
+        }
+        if let Some(slot) = self.slot.as_ref().filter(|_| seen) {
+            let tail = self.reader.tail();
+            slot.stand_at(tail.position, tail.sequence, tail.hash);
         }
         Ok(seen)
     }

@@ -199,9 +199,11 @@ pub fn run(
     result?;
     node.settle()?;
     let outcome = outcome_of(node.apply.engine(), node.apply.events_hash());
+    let (events, trades) = (checker.events, checker.trades);
+    // Nobody reads any more: the runtime folder can go.
+    drop(checker);
     node.close()?;
     let commands = outcome.sequence - from;
-    let (events, trades) = (checker.events, checker.trades);
     Ok(Summary { outcome, commands, events, trades, elapsed, was_stopped })
 }
 
@@ -501,14 +503,16 @@ impl Lockstep {
         let elapsed = began.elapsed();
         self.node.settle()?;
         self.checker.poll()?;
-        let node = self.node;
+        let Lockstep { node, checker, producers, from, .. } = self;
         let outcome = outcome_of(node.apply.engine(), node.apply.events_hash());
+        let (events, trades) = (checker.events, checker.trades);
+        drop((checker, producers));
         node.close().context("cannot close the node")?;
         Ok(Summary {
             outcome,
-            commands: outcome.sequence - self.from,
-            events: self.checker.events,
-            trades: self.checker.trades,
+            commands: outcome.sequence - from,
+            events,
+            trades,
             elapsed,
             was_stopped: orders.stop.load(Ordering::Acquire),
         })

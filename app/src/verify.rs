@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use protocol::{COMMAND_SCHEMA, Command, EVENT_SCHEMA, Records, RollingHash};
 use store::reader::From;
 use store::segment::{LogKind, SegmentHeader};
-use store::{CursorKind, CursorsReader};
+use store::{CursorKind, CursorsReader, ReaderSlots};
 
 use crate::node::runtime_folder;
 use crate::offline::{Folder, load};
@@ -201,6 +201,14 @@ fn inspect_cursors(data: &Path, folder: &Folder, out: &mut dyn Write) -> Result<
     for kind in CursorKind::ALL {
         let place = cursors.place(kind);
         writeln!(out, "  {kind:?}: position {} sequence {}", place.position, place.sequence)?;
+    }
+    for reader in ReaderSlots::open(&runtime)?.list() {
+        let (slot, pid) = (reader.slot, reader.process.pid);
+        writeln!(
+            out,
+            "  reader {slot} (process {pid}): position {} sequence {}",
+            reader.position, reader.sequence
+        )?;
     }
     Ok(())
 }

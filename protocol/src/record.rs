@@ -299,6 +299,11 @@ macro_rules! record_sum {
                 match self { $($sum::$name(_) => <$name as crate::record::Record>::KIND,)* }
             }
 
+            /// Every kind: number, name, bytes of the archive.
+            pub const KINDS: &[(u16, &str, usize)] = &[
+                $((<$name as crate::record::Record>::KIND, stringify!($name), <$name as crate::record::Record>::LENGTH),)*
+            ];
+
             /// Name of a kind, for stories and errors.
             pub fn kind_name(kind: u16) -> Option<&'static str> {
                 match kind { $(<$name as crate::record::Record>::KIND => Some(stringify!($name)),)* _ => None }

@@ -8,6 +8,7 @@ use store::segment::LogKind;
 use store::{CursorKind, Cursors, Reader, SnapshotFacts, Snapshots};
 
 use super::event_log::EventLog;
+use super::ingest::stalls;
 use super::{NodeOptions, Shared};
 
 /// Applies what is committed.
@@ -23,6 +24,8 @@ pub struct Apply {
     retention_bytes_max: u64,
     /// The rules in force when they were last looked at.
     rules: u32,
+    /// The disk is full: nothing is applied until what was emitted can be written.
+    is_stalled: bool,
 }
 
 impl Apply {
@@ -47,6 +50,7 @@ impl Apply {
             snapshots_kept: options.snapshots_kept,
             retention_bytes_max: options.retention_bytes_max,
             rules,
+            is_stalled: false,
         }
     }
 
@@ -62,14 +66,19 @@ impl Apply {
 
     /// One turn: everything that is committed now. True when there was something to do.
     pub fn poll(&mut self) -> Result<bool> {
+        if self.is_stalled {
+            self.publish()?;
+        }
         let committed = self.cursors.position(CursorKind::Committed);
         let mut applied = false;
-        while self.apply_frame(committed)? {
+        while !self.is_stalled && self.apply_frame(committed)? {
             applied = true;
-            self.publish_if_full()?;
+            if self.events.is_batch_full() {
+                self.publish()?;
+            }
         }
         if applied {
-            self.events.publish(&self.cursors)?;
+            self.publish()?;
             let sequence = self.engine.last_sequence().0;
             self.cursors.publish(CursorKind::Applied, self.commands.position(), sequence);
             self.snapshot_if_rules_changed()?;
@@ -77,12 +86,17 @@ impl Apply {
         Ok(applied)
     }
 
+    fn publish(&mut self) -> Result<()> {
+        let published = self.events.publish(&self.cursors);
+        self.is_stalled = stalls(published, self.is_stalled)?;
+        Ok(())
+    }
+
     /// Applies the next frame below `limit`, if there is one.
     pub(super) fn apply_frame(&mut self, limit: u64) -> Result<bool> {
         let Apply { commands, engine, events, .. } = self;
         let Some(frame) = commands.next(limit).context("command log")? else { return Ok(false) };
-        let mut sequence = frame.header.first_sequence;
-        for view in Records::new(frame.payload) {
+        for (view, sequence) in Records::new(frame.payload).zip(frame.header.first_sequence..) {
             let command = view.and_then(|view| Command::decode(&view)).with_context(|| {
                 format!("command {sequence} in the frame at position {}", frame.position)
             })?;
@@ -91,7 +105,6 @@ impl Apply {
             let input = Sequenced { sequence: sequence_of, stamp, command: &command };
             engine.apply(&input, events);
             events.end_command()?;
-            sequence += 1;
         }
         Ok(true)
     }
@@ -116,14 +129,30 @@ impl Apply {
     fn snapshot_if_rules_changed(&mut self) -> Result<()> {
         let rules = self.engine.rules();
         let before = std::mem::replace(&mut self.rules, rules);
-        if before != 0 && before != rules {
+        if before != 0 && before != rules && !self.is_stalled {
             self.snapshot()?;
         }
         Ok(())
     }
 
+    /// A snapshot that was asked for; on a full disk it is told and not taken.
+    pub(super) fn snapshot_on_request(&mut self) -> Result<()> {
+        let taken = self.snapshot();
+        let is_full = |error: &anyhow::Error| {
+            self.is_stalled || error.downcast_ref().is_some_and(store::Error::is_retryable)
+        };
+        match taken {
+            Err(error) if is_full(&error) => {
+                eprintln!("outcry: {error:#}");
+                Ok(())
+            }
+            taken => taken.map(drop),
+        }
+    }
+
     /// Stops the world and writes the state down, once both logs up to it are durable.
     pub fn snapshot(&mut self) -> Result<SnapshotFacts> {
+        anyhow::ensure!(!self.is_stalled, "no snapshot: the disk is full; make room and try again");
         self.engine.check_invariants();
         let events_position = self.events.sync()?;
         self.settler.settle(events_position)?;

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use replication::{Alone, Clock, ProposeError, Replication, Ticket};
 use sequencer::Sequencer;
+use store::Error;
 use store::ring::Consumer;
 use store::{CursorKind, Cursors};
 
@@ -16,12 +17,14 @@ pub struct Ingest {
     clock: Box<dyn Clock>,
     cursors: Cursors,
     clock_steps: u64,
+    /// The disk is full: nothing new is taken until what was taken can be written.
+    is_stalled: bool,
 }
 
 impl Ingest {
     pub(super) fn new(replication: Alone, clock: Box<dyn Clock>, cursors: Cursors) -> Ingest {
         let sequencer = Sequencer::new(replication.payload_length_max());
-        Ingest { sequencer, replication, clock, cursors, clock_steps: 0 }
+        Ingest { sequencer, replication, clock, cursors, clock_steps: 0, is_stalled: false }
     }
 
     /// Adds a producer's ring.
@@ -31,15 +34,18 @@ impl Ingest {
 
     /// One turn; true when there was something to do.
     pub fn poll(&mut self) -> Result<bool> {
-        self.replication.tick(self.clock.read())?;
         let mut proposed = false;
-        for _ in 0..BATCHES_PER_TURN_MAX {
-            match self.propose()? {
-                Some(_) => proposed = true,
-                None => break,
+        if !self.is_stalled {
+            self.replication.tick(self.clock.read())?;
+            for _ in 0..BATCHES_PER_TURN_MAX {
+                match self.propose()? {
+                    Some(_) => proposed = true,
+                    None => break,
+                }
             }
         }
-        self.replication.advance()?;
+        let advanced = self.replication.advance();
+        self.is_stalled = stalls(advanced, self.is_stalled)?;
         self.sequencer.release(self.replication.committed().sequence);
         self.publish();
         self.report_clock();
@@ -88,5 +94,20 @@ impl Ingest {
                  approaches it by 5 ms a second"
             );
         }
+    }
+}
+
+/// A full disk is waited for: nothing is lost, the batch is written once there is room. True while
+/// it is full; told once.
+pub(super) fn stalls(written: Result<(), Error>, was_stalled: bool) -> Result<bool> {
+    match written {
+        Ok(()) => Ok(false),
+        Err(error) if error.is_retryable() => {
+            if !was_stalled {
+                eprintln!("outcry: {error}");
+            }
+            Ok(true)
+        }
+        Err(error) => bail!(error),
     }
 }

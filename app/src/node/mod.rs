@@ -27,7 +27,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use replication::{Alone, AloneOptions, Clock, Durability};
 use store::segment::Identity;
-use store::{Cursors, CursorsReader, Lock, Runtime, Snapshots, Storage};
+use store::{Cursors, CursorsReader, Lock, ReaderSlot, ReaderSlots, Runtime, Snapshots, Storage};
 
 /// Where a node lives and how it writes. Nothing here influences an event.
 #[derive(Clone)]
@@ -167,6 +167,16 @@ pub struct Readers {
     pub storage: Arc<dyn Storage>,
     pub log: PathBuf,
     pub cursors: CursorsReader,
+    /// Where readers say how far they are; none on the disk of a test.
+    slots: Option<Arc<ReaderSlots>>,
+}
+
+impl Readers {
+    /// A slot for one reader, so that others see how far it is; none when all are taken, which
+    /// takes nothing from the reader but that.
+    pub fn claim(&self, position: u64) -> Option<ReaderSlot> {
+        self.slots.as_ref()?.claim(position).ok()
+    }
 }
 
 impl Readers {
@@ -175,6 +185,7 @@ impl Readers {
             storage: Arc::clone(&shared.storage),
             log: shared.place.log.clone(),
             cursors: shared.cursors.reader(),
+            slots: shared.runtime.as_ref().and_then(|it| it.readers().ok()).map(Arc::new),
         }
     }
 }

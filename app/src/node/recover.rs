@@ -4,15 +4,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use engine::Engine;
 use protocol::EVENT_SCHEMA;
 use replication::{Durability, Settler};
 use store::reader::From;
 use store::recovery::Recovery;
-use store::segment::{LogKind, Tail};
+use store::segment::{self, LogKind, Opened, Tail};
 use store::writer::{Backing, LogOptions, Spares};
-use store::{CursorKind, Durable, Reader, SnapshotFacts, Snapshots, Writer};
+use store::{CursorKind, Durable, Error, Reader, SnapshotFacts, Snapshots, Writer};
 
 use super::apply::Apply;
 use super::event_log::EventLog;
@@ -69,6 +69,10 @@ pub(super) fn find_start(
         true => Durable::peek(storage, &shared.place.durable)?,
         false => Default::default(),
     };
+    let needed = if in_memory { 0 } else { durable.position };
+    check_segments(shared, LogKind::Commands, needed)?;
+    let needed = if in_memory { 0 } else { durable.events_position };
+    check_segments(shared, LogKind::Events, needed)?;
     let durable_events_position = if in_memory { 0 } else { durable.events_position };
     let is_usable = |facts: &SnapshotFacts| {
         facts.schema == Engine::STATE_SCHEMA
@@ -103,13 +107,41 @@ pub(super) fn find_start(
     Ok(Start { engine, facts, commands, durable_events_position, warnings })
 }
 
+/// Every segment of a log is there and has its size, also below the newest snapshot, whose frames
+/// a start does not read (`verify` does): a folder copied by halves is refused.
+fn check_segments(shared: &Shared, kind: LogKind, durable_position: u64) -> Result<()> {
+    let (storage, log) = (shared.storage.as_ref(), &shared.place.log);
+    storage.create_directory(log).with_context(|| format!("cannot make {}", log.display()))?;
+    let mut before: Option<u64> = None;
+    let mut next_position = 0;
+    let missing = |number, position, what| {
+        bail!(Error::MissingSegment { file: segment::path(log, kind, number), position, what })
+    };
+    for number in segment::list(storage, log, kind)? {
+        // What a damaged header means is decided by what is durable, when the log is opened.
+        let Opened::Good(header) = segment::open_header(storage, log, kind, number)? else {
+            return Ok(());
+        };
+        if before.is_some_and(|before| before + 1 != number) {
+            let what = "there is a later segment but not this one";
+            return missing(before.unwrap_or(0) + 1, next_position, what);
+        }
+        before = Some(number);
+        next_position = header.first_position;
+    }
+    if before.is_none() && durable_position > 0 {
+        return missing(1, durable_position, "there is no segment although some were durable");
+    }
+    Ok(())
+}
+
 fn load(facts: &SnapshotFacts, state: &[u8]) -> Result<Engine> {
     let what = || format!("snapshot {}", facts.sequence);
     let engine = Engine::load(state).with_context(what)?;
     engine.check_invariants();
     let hash = engine.state_hash();
     if hash != facts.state_hash {
-        anyhow::bail!(
+        bail!(
             "{}: state hash {hash:016x}, expected {:016x}; remove the snapshot or restore it",
             what(),
             facts.state_hash

@@ -274,7 +274,7 @@ fn run_fused(mut ingest: Ingest, mut apply: Apply, stage: &Stage) -> Result<(Ing
     while !stage.is_stopped() {
         let busy = ingest.poll()? | apply.poll()?;
         if stage.takes_snapshot() {
-            apply.snapshot()?;
+            apply.snapshot_on_request()?;
         }
         if busy {
             idle.busy();
@@ -308,7 +308,7 @@ fn run_apply(mut apply: Apply, stage: &Stage, cursors: &CursorsReader) -> Result
     while !stage.is_stopped() {
         let busy = apply.poll()?;
         if stage.takes_snapshot() {
-            apply.snapshot()?;
+            apply.snapshot_on_request()?;
         }
         if busy {
             idle.busy();

@@ -1,0 +1,106 @@
+//! Recorded order flow of real exchanges through the real engine.
+//!
+//! The recordings may not be redistributed, so they lie beside the repository: in the folder that
+//! `OUTCRY_CAPTURES` names, else in `../shared/captures`. Without them these tests say so and pass.
+
+use std::path::{Path, PathBuf};
+
+fn captures() -> PathBuf {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures");
+    std::env::var_os("OUTCRY_CAPTURES").map_or_else(beside, PathBuf::from)
+}
+
+/// The file, if it is there.
+fn recording(name: &str) -> Option<PathBuf> {
+    let path = captures().join(name);
+    let found = path.is_file().then_some(path);
+    if found.is_none() {
+        println!("skipped: no {name}");
+    }
+    found
+}
+
+#[track_caller]
+fn contains(report: &[u8], lines: &[&str]) {
+    let report = String::from_utf8_lossy(report);
+    for line in lines {
+        assert!(report.contains(line), "{line:?} is not in\n{report}");
+    }
+}
+
+#[track_caller]
+fn check_lobster(messages: &Path, book: Option<&Path>, lines: &[&str]) {
+    let mut report = Vec::new();
+    let passed = app::capture::lobster(messages, book, &mut report).unwrap();
+    contains(&report, lines);
+    assert!(passed, "{}", String::from_utf8_lossy(&report));
+}
+
+#[test]
+fn a_day_of_nasdaq_amzn_is_repeated_row_by_row() {
+    let Some(zip) = recording("lobster-nasdaq/LOBSTER_SampleFile_AMZN_2012-06-21_5.zip") else {
+        return;
+    };
+    check_lobster(
+        &zip,
+        None,
+        &[
+            "155934 compared, 122094 equal, 33840 equal with a level that slid into view, \
+             0 mismatched",
+            "executions at the best price: 8974 of 8974",
+            "7272 of 7307 oldest first; of others: 1667; 35 exceptions",
+            "in turn): 8939 of 8939",
+            "commands refused: 0",
+        ],
+    );
+}
+
+#[test]
+fn the_first_minute_of_nasdaq_aapl_is_repeated_ten_levels_deep() {
+    let messages = recording("lobster-nasdaq/AAPL_2012-06-21_first999_message_10.csv.gz");
+    let book = recording("lobster-nasdaq/AAPL_2012-06-21_first999_orderbook_10.csv.gz");
+    let (Some(messages), Some(book)) = (messages, book) else { return };
+    check_lobster(
+        &messages,
+        Some(&book),
+        &[
+            "998 compared, 680 equal, 318 equal with a level that slid into view, 0 mismatched",
+            "executions at the best price: 98 of 98",
+            "90 of 90 oldest first; of others: 8; 0 exceptions",
+            "in turn): 98 of 98",
+        ],
+    );
+}
+
+#[test]
+fn files_that_are_no_pair_are_refused_with_their_place() {
+    let messages = recording("lobster-nasdaq/AAPL_2012-06-21_first999_message_10.csv.gz");
+    let Some(messages) = messages else { return };
+    let refused = |book: Option<&Path>| {
+        let error = app::capture::lobster(&messages, book, &mut Vec::new()).unwrap_err();
+        format!("{error:#}")
+    };
+    assert!(
+        refused(Some(&messages)).ends_with(
+            "message_10.csv.gz: line 1: 6 columns; a row of the book has 4 for each level"
+        )
+    );
+    assert!(refused(None).ends_with("not a zip archive, so the book file must be named too"));
+    assert!(refused(Some(Path::new("absent.csv"))).starts_with("absent.csv: "));
+}
+
+#[test]
+fn bitstamps_trades_are_made_in_order() {
+    let Some(log) = recording("bitstamp-l3/bitstamp_btcusd_20150501_part1.log.gz") else { return };
+    let mut report = Vec::new();
+    let passed = app::capture::bitstamp(&log, &mut report).unwrap();
+    contains(&report, &["trades: 328 printed", "engine fills: 290, 7 of them not printed"]);
+    let text = String::from_utf8_lossy(&report);
+    let in_order =
+        text.split(" reproduced in order").next().and_then(|it| it.split(' ').next_back());
+    let in_order: u64 = in_order.and_then(|count| count.parse().ok()).unwrap();
+    assert!(in_order >= 281, "{text}");
+    let explained = 328 - in_order;
+    contains(&report, &[&format!("not reproduced in order: {explained} explained, 0 not")]);
+    assert!(passed, "{text}");
+}
