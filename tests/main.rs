@@ -1,4 +1,6 @@
 //! Tests of the whole: everything that needs more than one crate, in one binary.
+// Clippy takes only functions marked as tests for tests; here everything is one.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod arrows;
 mod capture;
