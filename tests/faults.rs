@@ -158,7 +158,8 @@ fn every_flipped_bit_below_the_durable_position_is_found_and_named() {
 
 #[test]
 fn folders_that_are_not_whole_are_refused_with_what_to_do() {
-    let cases: [(&str, fn(&Finished)); 7] = [
+    type Damage = fn(&Finished);
+    let cases: [(&str, Damage); 7] = [
         ("ends at offset", |it| change(&it.log_files()[0], |bytes| bytes.truncate(9_000))),
         ("is missing", |it| fs::remove_file(&it.log_files()[1]).unwrap()),
         ("is missing", |it| {

@@ -14,6 +14,8 @@ const FUZZ_SECONDS: u64 = 10;
 /// A target that takes this much longer than it was given hangs.
 const FUZZ_GRACE_SECONDS: u64 = 60;
 const FUZZ_AT_ONCE: usize = 2;
+const LOOM_MEND: &str =
+    "RUSTFLAGS='--cfg loom' cargo test -p store --lib --target-dir target/loom ring";
 
 pub(crate) fn run(root: &Path) -> Result<()> {
     let mut steps = Steps { done: Vec::new(), started: Instant::now() };
@@ -31,6 +33,7 @@ fn all(root: &Path, steps: &mut Steps) -> Result<()> {
     let tests = test_command(&readme)?;
     steps
         .step("tests", tests, || call(Command::new("sh").current_dir(root).args(["-c", tests])))?;
+    steps.step("loom: rings", LOOM_MEND, || loom(root))?;
     steps.cargo(root, "fuzz: build", "build -p fuzz", "cargo build -p fuzz")?;
     let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     for pair in fuzz_targets(root)?.chunks(FUZZ_AT_ONCE) {
@@ -38,6 +41,13 @@ fn all(root: &Path, steps: &mut Steps) -> Result<()> {
         steps.step(&name, "the command that the message names", || fuzz(root, pair, seed))?;
     }
     Ok(())
+}
+
+/// Every interleaving of a ring's two ends, as far as the models go. Its own target folder: the
+/// flag would rebuild everything else.
+fn loom(root: &Path) -> Result<()> {
+    let arguments = ["test", "-p", "store", "--lib", "--target-dir", "target/loom", "ring"];
+    call(cargo(root).env("RUSTFLAGS", "--cfg loom").args(arguments))
 }
 
 struct Steps {
