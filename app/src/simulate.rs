@@ -184,7 +184,9 @@ pub fn run(
         } else {
             done.store(u64::from(simulation.producers), Ordering::Release);
         }
-        watch(&running, simulation, orders, producing.iter().any(|it| it.is_finished()));
+        // None of them ends before it is told to, unless it failed.
+        let failed = || checking.is_finished() || producing.iter().any(|it| it.is_finished());
+        watch(&running, simulation, orders, failed);
         stop.store(true, Ordering::Release);
         for producer in producing {
             joined(producer.join())?;
@@ -212,9 +214,14 @@ fn joined(result: thread::Result<Result<()>>) -> Result<()> {
 }
 
 /// Waits until the log is long enough, somebody asks to stop, or a stage failed.
-fn watch(running: &Running, simulation: &Simulation, orders: &Orders, failed: bool) {
+fn watch(
+    running: &Running,
+    simulation: &Simulation,
+    orders: &Orders,
+    failed: impl Fn() -> bool,
+) {
     let mut progress = Progress::always("simulate");
-    while running.is_running() && !failed && !orders.stop.load(Ordering::Acquire) {
+    while running.is_running() && !failed() && !orders.stop.load(Ordering::Acquire) {
         let sequence = running.cursors().place(CursorKind::Published).sequence;
         if sequence >= simulation.commands {
             break;

@@ -14,7 +14,7 @@ use store::writer::{Backing, LogOptions, Spares};
 use store::{Durable, DurableFacts, Error, FrameFlags, FrameKind, FrameMeta, Storage, Writer};
 
 use crate::clock::{Reading, Stamper};
-use crate::flush::{Durability, FACTS_INTERVAL, FlushThread, Flusher, FrameEnd};
+use crate::flush::{Durability, FACTS_INTERVAL, FlushThread, Flusher, FrameEnd, sync_period};
 use crate::{Committed, NodeId, ProposeError, Replication, Role, Ticket};
 
 /// A tick follows a busy frame at each boundary of this length …
@@ -202,14 +202,13 @@ impl Alone {
 
     /// What the flush thread does, without one.
     fn flush_inline(&mut self) -> Result<(), Error> {
-        let interval = match self.options.durability {
-            _ if self.thread.is_some() => return Ok(()),
-            Durability::Memory => return Ok(()),
-            Durability::Async => self.options.async_interval,
-            Durability::Sync => FACTS_INTERVAL,
-        };
+        let AloneOptions { durability, async_interval, .. } = self.options;
+        if self.thread.is_some() || durability == Durability::Memory {
+            return Ok(());
+        }
+        let period = sync_period(durability, async_interval);
         let now = self.now.monotonic;
-        if now.saturating_sub(self.last_flush) < interval.as_nanos() as u64 {
+        if now.saturating_sub(self.last_flush) < period.as_nanos() as u64 {
             return Ok(());
         }
         self.last_flush = now;
@@ -290,9 +289,12 @@ fn start_thread(
     options: &AloneOptions,
     directory: &Path,
 ) -> Result<FlushThread, Error> {
-    FlushThread::start(Arc::clone(flusher), options.durability, options.async_interval).map_err(
-        |source| Error::Io { action: "start a thread for", file: directory.to_owned(), source },
-    )
+    let period = sync_period(options.durability, options.async_interval);
+    FlushThread::start(Arc::clone(flusher), period).map_err(|source| Error::Io {
+        action: "start a thread for",
+        file: directory.to_owned(),
+        source,
+    })
 }
 
 fn open_facts(

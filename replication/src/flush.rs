@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use store::writer::Syncer;
 use store::{Durable, DurableFacts, Error};
@@ -26,6 +26,16 @@ impl Durability {
             Durability::Async => "async",
             Durability::Sync => "sync",
         }
+    }
+}
+
+/// How often the log is synced so that at most `interval` is lost: what is written just after a sync
+/// began waits for the next one to begin and to end.
+pub(crate) fn sync_period(durability: Durability, interval: Duration) -> Duration {
+    match durability {
+        // The writer syncs by itself; only the facts are left to do.
+        Durability::Sync => FACTS_INTERVAL,
+        Durability::Memory | Durability::Async => interval / 2,
     }
 }
 
@@ -91,29 +101,26 @@ pub(crate) struct FlushThread {
 }
 
 impl FlushThread {
-    /// With `Durability::Sync` the log is synced by its writer; only the facts are left to do.
-    pub(crate) fn start(
-        flusher: Arc<Flusher>,
-        durability: Durability,
-        interval: Duration,
-    ) -> std::io::Result<FlushThread> {
+    pub(crate) fn start(flusher: Arc<Flusher>, period: Duration) -> std::io::Result<FlushThread> {
         let over = Arc::new(AtomicBool::new(false));
         let failure = Arc::new(Mutex::new(None));
         let (is_over, failed) = (Arc::clone(&over), Arc::clone(&failure));
-        let interval = if durability == Durability::Sync { FACTS_INTERVAL } else { interval };
         let run = move || {
-            let mut since_store = Duration::ZERO;
+            let mut stored = Instant::now();
+            let mut due = Instant::now();
             while !is_over.load(Ordering::Acquire) {
-                thread::park_timeout(interval);
-                since_store += interval;
-                let store_due = since_store >= FACTS_INTERVAL;
+                due += period;
+                thread::park_timeout(due.saturating_duration_since(Instant::now()));
+                let store_due = stored.elapsed() >= FACTS_INTERVAL;
                 let flushed = flusher.sync().and_then(|end| match store_due {
                     true => flusher.store(end, None),
                     false => Ok(()),
                 });
                 if store_due {
-                    since_store = Duration::ZERO;
+                    stored = Instant::now();
                 }
+                // A disk that is slower than the period is not chased.
+                due = due.max(Instant::now().checked_sub(period).unwrap_or(due));
                 if let Err(error) = flushed {
                     *lock(&failed) = Some(error);
                     return;
