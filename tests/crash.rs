@@ -20,8 +20,9 @@ use app::simulate::{Answer, Orders, run};
 use protocol::event::CommandAnswered;
 use replication::{Durability, SystemClock};
 use store::segment::LogKind;
+use store::sim::Random;
 
-use crate::support::{Random, on_disk, small, walk_log};
+use crate::support::{on_disk, small, walk_log};
 
 const FOLDER: &str = "OUTCRY_CRASH_FOLDER";
 const DURABILITY: &str = "OUTCRY_CRASH_DURABILITY";
@@ -47,7 +48,7 @@ fn simulate_until_killed() {
         app::simulate::Simulation { rate: COMMANDS_PER_SECOND, ..small(seed, u64::MAX) };
     let orders = Orders::default();
     let snapshot = orders.snapshot.clone();
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     thread::spawn(move || {
         loop {
             thread::park_timeout(Duration::from_millis(20 + random.below(200)));
@@ -155,7 +156,7 @@ fn check(folder: &Path, durability: Durability, answers: &BTreeMap<u64, Answer>)
 #[test]
 fn nothing_acknowledged_is_lost_by_kill_9_at_any_moment() {
     let runs = std::env::var(RUNS).map_or(RUNS_IN_SUITE, |runs| runs.parse().unwrap());
-    let mut random = Random(u64::from(std::process::id()));
+    let mut random = Random::new(u64::from(std::process::id()));
     let (mut done, mut answered, mut unanswered) = (0, 0, 0);
     while done < runs {
         let all = [Durability::Async, Durability::Sync, Durability::Memory];
@@ -163,7 +164,7 @@ fn nothing_acknowledged_is_lost_by_kill_9_at_any_moment() {
         let folder = tempfile::tempdir().unwrap();
         let mut answers = BTreeMap::new();
         for _ in 0..RUNS_PER_FOLDER.min(runs - done) {
-            let seed = random.next() >> 1;
+            let seed = random.number() >> 1;
             // Some die while they recover.
             let life = random.below(LIFE_MS_MAX) * random.below(4).min(1);
             let life = Duration::from_millis(life + random.below(20));

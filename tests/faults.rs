@@ -8,8 +8,9 @@ use app::node::Node;
 use app::simulate::{Lockstep, Orders, VirtualClock};
 use replication::{Durability, SystemClock};
 use store::SimDisk;
+use store::sim::Random;
 
-use crate::support::{Random, on_disk, simulated, small};
+use crate::support::{on_disk, simulated, small};
 
 /// A data folder with a finished simulation in it.
 struct Finished {
@@ -133,7 +134,7 @@ fn every_flipped_bit_below_the_durable_position_is_found_and_named() {
     assert!(finished.report().0);
     // A start reads the frames above the newest snapshot: here, all of them.
     fs::remove_dir_all(finished.data.join("snapshots")).unwrap();
-    let mut random = Random(9);
+    let mut random = Random::new(9);
     for file in finished.log_files() {
         for _ in 0..12 {
             let original = fs::read(&file).unwrap();

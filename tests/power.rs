@@ -12,8 +12,9 @@ use app::simulate::{Answer, Lockstep, VirtualClock};
 use protocol::event::CommandBegan;
 use replication::Durability;
 use store::SimDisk;
+use store::sim::Random;
 
-use crate::support::{Random, simulated, small, walk_log};
+use crate::support::{simulated, small, walk_log};
 
 const CUTS: u64 = 1_000;
 /// Cuts of one simulation before the next is begun.
@@ -146,10 +147,10 @@ impl Victim {
 
 /// Cuts many simulations many times; gives the losses.
 fn cut_often(durability: Durability, cuts: u64, lie: bool) -> Vec<Loss> {
-    let mut random = Random(0x0ff);
+    let mut random = Random::new(0x0ff);
     let mut losses = Vec::new();
     while (losses.len() as u64) < cuts {
-        let seed = random.next();
+        let seed = random.number();
         let mut victim = Victim::new(seed, durability);
         victim.disk.set_syncs_lie(lie);
         for at in 1..=CUTS_PER_SIMULATION {
@@ -163,7 +164,7 @@ fn cut_often(durability: Durability, cuts: u64, lie: bool) -> Vec<Loss> {
             if at == CUTS_PER_SIMULATION {
                 victim.turn_until_power_goes(random.below(12));
             }
-            let cut = random.next();
+            let cut = random.number();
             match victim.cut(cut) {
                 Ok(loss) => losses.push(loss),
                 Err(_) if lie => losses.push(Loss { commands: u64::MAX, nanoseconds: u64::MAX }),

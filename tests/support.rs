@@ -12,22 +12,6 @@ use replication::Durability;
 use store::segment::LogKind;
 use store::{Disk, Reader, Storage};
 
-/// splitmix64.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
-
 /// A node on a real disk, all of it below `folder`.
 pub(crate) fn on_disk(folder: &Path, durability: Durability) -> NodeOptions {
     let shared_memory = folder.join("shm");

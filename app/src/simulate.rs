@@ -214,12 +214,7 @@ fn joined(result: thread::Result<Result<()>>) -> Result<()> {
 }
 
 /// Waits until the log is long enough, somebody asks to stop, or a stage failed.
-fn watch(
-    running: &Running,
-    simulation: &Simulation,
-    orders: &Orders,
-    failed: impl Fn() -> bool,
-) {
+fn watch(running: &Running, simulation: &Simulation, orders: &Orders, failed: impl Fn() -> bool) {
     let mut progress = Progress::always("simulate");
     while running.is_running() && !failed() && !orders.stop.load(Ordering::Acquire) {
         let sequence = running.cursors().place(CursorKind::Published).sequence;

@@ -17,6 +17,7 @@ use store::{CursorKind, Durable, Error, Reader, SnapshotFacts, Snapshots, Writer
 use super::apply::Apply;
 use super::event_log::EventLog;
 use super::{NodeOptions, Shared};
+use crate::offline::load;
 
 /// What was found when a node was opened.
 #[derive(Debug, Clone)]
@@ -133,21 +134,6 @@ fn check_segments(shared: &Shared, kind: LogKind, durable_position: u64) -> Resu
         return missing(1, durable_position, "there is no segment although some were durable");
     }
     Ok(())
-}
-
-fn load(facts: &SnapshotFacts, state: &[u8]) -> Result<Engine> {
-    let what = || format!("snapshot {}", facts.sequence);
-    let engine = Engine::load(state).with_context(what)?;
-    engine.check_invariants();
-    let hash = engine.state_hash();
-    if hash != facts.state_hash {
-        bail!(
-            "{}: state hash {hash:016x}, expected {:016x}; remove the snapshot or restore it",
-            what(),
-            facts.state_hash
-        );
-    }
-    Ok(engine)
 }
 
 /// Replays what follows the start, compares it with the event log, and completes the event log.
