@@ -157,7 +157,7 @@ fn check(folder: &Path, durability: Durability, answers: &BTreeMap<u64, Answer>)
 fn nothing_acknowledged_is_lost_by_kill_9_at_any_moment() {
     let runs = std::env::var(RUNS).map_or(RUNS_IN_SUITE, |runs| runs.parse().unwrap());
     let mut random = Random::new(u64::from(std::process::id()));
-    let (mut done, mut answered, mut unanswered) = (0, 0, 0);
+    let (mut done, mut answered, mut placed, mut unanswered) = (0, 0, 0, 0);
     while done < runs {
         let all = [Durability::Async, Durability::Sync, Durability::Memory];
         let durability = all[(done / RUNS_PER_FOLDER % 3) as usize];
@@ -171,6 +171,7 @@ fn nothing_acknowledged_is_lost_by_kill_9_at_any_moment() {
             let counted = live_and_die(folder.path(), durability, seed, life);
             unanswered += u64::from(counted.is_empty());
             answered += counted.len() as u64;
+            placed += counted.iter().filter(|answer| answer.order > 0).count() as u64;
             for answer in counted {
                 let again = answers.insert(answer.sequence, answer);
                 assert_eq!(again, None, "command {} was answered twice", answer.sequence);
@@ -179,6 +180,10 @@ fn nothing_acknowledged_is_lost_by_kill_9_at_any_moment() {
         }
         check(folder.path(), durability, &answers);
     }
-    println!("{runs} kills, {answered} answers recorded, {unanswered} lives without any");
+    println!(
+        "{runs} kills, {answered} answers recorded, {placed} of orders placed, {unanswered} lives \
+         without any"
+    );
+    assert!(placed > answered / 4, "only {placed} of {answered} commands placed an order");
     assert!(answered > runs * 10, "only {answered} answers: nothing was tested");
 }

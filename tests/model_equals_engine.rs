@@ -317,6 +317,10 @@ mod triggers {
         let order = OrderId(ran as u64 + 1);
         assert_eq!(triggered(&told.ask(&format!("alice cancel #{order}"))), 0);
         assert_eq!(triggered(&told.ask("alice buy 1 @ 5")), 0);
+        // While nothing trades nothing runs.
+        told.ask("status BTCUSDT HALT");
+        assert_eq!(triggered(&told.ask("tick")), 0);
+        told.ask("status BTCUSDT TRADING");
         assert_eq!(triggered(&told.ask("tick")), STOPS - ran - 1);
         assert_eq!(triggered(&told.ask("tick")), 0);
     }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use app::node::Node;
+use app::node::{Node, NodeOptions};
 use app::simulate::{Answer, Lockstep, VirtualClock};
 use protocol::event::CommandBegan;
 use replication::Durability;
@@ -44,6 +44,11 @@ impl Told {
     }
 }
 
+/// So that every other turn rolls over.
+fn small_segments(options: NodeOptions) -> NodeOptions {
+    NodeOptions { segment_bytes: 64 << 10, frame_bytes_max: 16 << 10, ..options }
+}
+
 /// What a cut took.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Loss {
@@ -69,7 +74,7 @@ struct Victim {
 impl Victim {
     fn new(seed: u64, durability: Durability) -> Victim {
         let (disk, told) = (SimDisk::new(), Told::default());
-        let options = simulated(disk.shared(), durability);
+        let options = small_segments(simulated(disk.shared(), durability));
         let answers = Box::new(told.clone());
         let lockstep = Lockstep::open(&small(seed, u64::MAX), &options, Some(answers)).unwrap();
         let (stamps, hashes) = (Vec::new(), HashMap::new());
@@ -94,11 +99,12 @@ impl Victim {
     /// Cuts the power on a copy of the disk, starts there, and says what is gone.
     fn cut(&self, seed: u64) -> Result<Loss, String> {
         let after = self.disk.cut(seed);
-        let options = simulated(after.shared(), self.durability);
+        let options = small_segments(simulated(after.shared(), self.durability));
         let clock = VirtualClock::starting_at(0);
-        let (node, recovered) = Node::open(&options, Box::new(clock))
+        let (mut node, recovered) = Node::open(&options, Box::new(clock.clone()))
             .map_err(|error| format!("does not start: {error:#}"))?;
         node.apply.engine().check_invariants();
+        go_on(&mut node, &clock, &after, seed, &options)?;
         let is_new = recovered.sequence == 0;
         let expected = self.hashes.get(&recovered.sequence).copied();
         // What was appended in the very last turn was not applied when the power went.
@@ -142,6 +148,41 @@ impl Victim {
             self.note_stamp();
         }
         self.note_stamp();
+    }
+}
+
+/// A node that was started after a cut goes on: what it adds, another start reads back, event by
+/// event; and the power may go again.
+fn go_on(
+    node: &mut Node,
+    clock: &VirtualClock,
+    disk: &SimDisk,
+    seed: u64,
+    options: &NodeOptions,
+) -> Result<(), String> {
+    let recovered = (node.apply.engine().last_sequence().0, node.apply.events_hash());
+    for _ in 0..3 {
+        clock.advance(2_000_000_000);
+        while node.poll().map_err(|error| format!("does not go on: {error:#}"))? {}
+    }
+    let added = (node.apply.engine().last_sequence().0, node.apply.events_hash());
+    if recovered.0 > 0 && added.0 != recovered.0 + 3 {
+        return Err(format!("{} ticks were expected after {}", added.0, recovered.0));
+    }
+    let again = |options: &NodeOptions| {
+        Node::open(options, Box::new(clock.clone()))
+            .map(|(_, found)| (found.sequence, found.events_hash))
+            .map_err(|error| format!("does not start again: {error:#}"))
+    };
+    if again(options)? != added {
+        return Err(format!("another start does not find {added:?}"));
+    }
+    let cut_again = NodeOptions { storage: disk.cut(seed ^ 1).shared(), ..options.clone() };
+    let found = again(&cut_again)?;
+    // A start makes durable what it found.
+    match found.0 < recovered.0 || (found.0 == recovered.0 && found != recovered) {
+        true => Err(format!("a second cut left {found:?} of {recovered:?}")),
+        false => Ok(()),
     }
 }
 

@@ -49,11 +49,12 @@ impl Gateway {
         let envelope = Envelope { origin: self.origin, ..Envelope::INTERNAL };
         self.push(&GatewayJoined { envelope, nonce }.into())?;
         let began = Instant::now();
-        let mut incarnation = None;
+        let (mut incarnation, own) = (None, (self.origin.node, self.origin.slot));
         while incarnation.is_none() {
             turn()?;
             self.reader.poll(|seen| {
                 if let Event::GatewayAdmitted(admitted) = seen.event
+                    && (admitted.node, admitted.slot) == own
                     && admitted.nonce == nonce
                 {
                     incarnation = Some(admitted.incarnation);

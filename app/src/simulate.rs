@@ -33,6 +33,8 @@ const TURN_NS: u64 = 20_000;
 const COMMANDS_PER_TURN: u64 = 8;
 /// Where virtual time begins: 2026-01-01T00:00:00Z.
 const BEGINNING_NS: u64 = 1_767_225_600_000_000_000;
+/// How long producers wait for their last answers once they are told to stop.
+const DRAIN: Duration = Duration::from_secs(2);
 /// How often waiting threads look.
 const LOOK: Duration = Duration::from_micros(200);
 
@@ -155,13 +157,16 @@ pub fn run(
     let admin = makers.remove(0);
     let wait = || -> Result<()> {
         thread::sleep(LOOK);
+        anyhow::ensure!(running.is_running(), "the node failed");
+        anyhow::ensure!(!orders.stop.load(Ordering::Acquire), "stopped while the venue was set up");
         Ok(())
     };
     let venue = venue_of(simulation, has_genesis);
     let is_over = || from >= simulation.commands || orders.stop.load(Ordering::Acquire);
-    if !is_over() {
-        set_up(admin, from, &venue, wait)?;
-    }
+    let is_set_up = match is_over() {
+        true => Ok(()),
+        false => set_up(admin, from, &venue, wait),
+    };
     let done = Arc::new(AtomicU64::new(0));
     let result = thread::scope(|scope| -> Result<()> {
         let checking = scope.spawn({
@@ -170,13 +175,13 @@ pub fn run(
             move || check_until(checker, &stop, &done, simulation.producers)
         });
         let mut producing = Vec::new();
-        if !is_over() {
+        if is_set_up.is_ok() && !is_over() {
             for gateway in makers {
                 let market = market_of(simulation, &gateway, from, &open_orders);
                 let pace = Pace::new(simulation.rate, simulation.producers);
                 let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
                 producing.push(scope.spawn(move || {
-                    let result = produce(gateway, market, pace, from, &stop);
+                    let result = produce(gateway, market, pace, from, stop.as_ref());
                     done.fetch_add(1, Ordering::Release);
                     result
                 }));
@@ -186,7 +191,9 @@ pub fn run(
         }
         // None of them ends before it is told to, unless it failed.
         let failed = || checking.is_finished() || producing.iter().any(|it| it.is_finished());
-        watch(&running, simulation, orders, failed);
+        if is_set_up.is_ok() {
+            watch(&running, simulation, orders, failed);
+        }
         stop.store(true, Ordering::Release);
         for producer in producing {
             joined(producer.join())?;
@@ -199,6 +206,9 @@ pub fn run(
     // A stage that failed is the cause of whatever its producers met.
     let mut node = node?;
     result?;
+    if !orders.stop.load(Ordering::Acquire) {
+        is_set_up?;
+    }
     node.settle()?;
     let outcome = outcome_of(node.apply.engine(), node.apply.events_hash());
     let (events, trades) = (checker.events, checker.trades);
@@ -314,13 +324,28 @@ fn produce(
     nonce: u64,
     stop: &AtomicBool,
 ) -> Result<()> {
-    gateway.join(nonce, || {
+    let mut is_stopped = false;
+    let joined = gateway.join(nonce, || {
         thread::sleep(LOOK);
+        is_stopped = stop.load(Ordering::Acquire);
+        anyhow::ensure!(!is_stopped, "stopped");
         Ok(())
-    })?;
+    });
+    if is_stopped {
+        return Ok(());
+    }
+    joined?;
     let mut producer = Producer::new(gateway, market);
-    while !stop.load(Ordering::Acquire) || producer.in_flight() > 0 {
+    let mut stopped: Option<Instant> = None;
+    loop {
         let is_sending = !stop.load(Ordering::Acquire);
+        if !is_sending {
+            let since = stopped.get_or_insert_with(Instant::now).elapsed();
+            // A node that failed, or waits for room on its disk, answers nothing any more.
+            if producer.in_flight() == 0 || since > DRAIN {
+                return Ok(());
+            }
+        }
         let sent = is_sending
             && producer.in_flight() < IN_FLIGHT_MAX
             && pace.allows(producer.gateway.sent())
@@ -329,7 +354,6 @@ fn produce(
             thread::yield_now();
         }
     }
-    Ok(())
 }
 
 /// A gateway whose user is a random market.

@@ -17,7 +17,7 @@ use crate::replay::{check_records, replay};
 pub fn verify(data: &Path, out: &mut dyn Write) -> Result<bool> {
     let folder = Folder::open(data)?;
     let facts = store::inspect(folder.storage.as_ref(), &folder.place.durable)?.durable;
-    let facts = facts.filter(|_| !folder.node.in_memory).unwrap_or_default();
+    let facts = facts.filter(|_| folder.node.memory_log.is_none()).unwrap_or_default();
     let mut whole = true;
     for (kind, durable) in
         [(LogKind::Commands, facts.position), (LogKind::Events, facts.events_position)]
@@ -127,7 +127,11 @@ pub fn inspect(data: &Path, out: &mut dyn Write) -> Result<()> {
     let identity = folder.node.identity;
     let log = folder.place.log.display();
     writeln!(out, "cluster {:032x} node {}", identity.cluster, identity.node)?;
-    writeln!(out, "logs in {log} ({})", if folder.node.in_memory { "memory" } else { "disk" })?;
+    writeln!(
+        out,
+        "logs in {log} ({})",
+        if folder.node.memory_log.is_some() { "memory" } else { "disk" }
+    )?;
     writeln!(
         out,
         "this build: segments {} commands {COMMAND_SCHEMA:016x} events {EVENT_SCHEMA:016x} rules {}",

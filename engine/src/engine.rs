@@ -170,15 +170,24 @@ impl Engine {
     }
 
     /// Consequences: what the trades made due joins the queue, the queue is run to its end or to
-    /// the bound on a command's events; the next tick or command with trades goes on then.
+    /// the bound on a command's events; the next tick or command with trades goes on then. Where
+    /// nothing trades, nothing runs: those orders keep their place.
     fn run_triggers<S: EventSink>(&mut self, out: &mut Counted<'_, S>) {
         self.collect_due();
+        let mut halted = Vec::new();
         while out.count <= EVENTS_PER_COMMAND_MAX {
-            let Some(order) = self.triggered.pop_front() else { return };
-            if let Some(slot) = self.orders.find(order) {
-                self.trigger(slot, out);
-                self.collect_due();
+            let Some(order) = self.triggered.pop_front() else { break };
+            let Some(slot) = self.orders.find(order) else { continue };
+            let instrument = self.orders.get(slot).request.instrument;
+            if self.venue.known(instrument).definition.status != InstrumentStatus::Trading {
+                halted.push(order);
+                continue;
             }
+            self.trigger(slot, out);
+            self.collect_due();
+        }
+        for order in halted.into_iter().rev() {
+            self.triggered.push_front(order);
         }
     }
 

@@ -16,11 +16,13 @@ pub(crate) enum Appetite {
     Base {
         remaining: Quantity,
     },
-    /// By quote quantity: what is left of the amount, and the grid of quantities.
+    /// By quote quantity: what is left of the amount, the grid of quantities, and how much more one
+    /// order can count.
     Quote {
         side: Side,
         rest: Amount,
         step: u64,
+        room: u64,
     },
 }
 
@@ -29,7 +31,8 @@ impl Appetite {
         match new.quantity_unit {
             QuantityUnit::Base => Appetite::Base { remaining: new.quantity },
             QuantityUnit::Quote => {
-                Appetite::Quote { side: new.side, rest: new.quantity.into(), step: market.step() }
+                let (side, room) = (new.side, Quantity::MAX.0);
+                Appetite::Quote { side, rest: new.quantity.into(), step: market.step(), room }
             }
         }
     }
@@ -45,13 +48,13 @@ impl Appetite {
     fn at(&self, price: Price) -> Quantity {
         match *self {
             Appetite::Base { remaining } => remaining,
-            Appetite::Quote { side, rest, step } => {
+            Appetite::Quote { side, rest, step, room } => {
                 let (rest, scale) = (rest.0.unsigned_abs(), u128::from(SCALE));
                 let most = match side {
                     Side::Buy => rest * scale / u128::from(price.0),
                     Side::Sell => ((rest + 1) * scale - 1) / u128::from(price.0),
                 };
-                let most = u64::try_from(most).unwrap_or(u64::MAX).min(Quantity::MAX.0);
+                let most = u64::try_from(most).unwrap_or(u64::MAX).min(room);
                 let steps = Quantity(most - most % step);
                 // What costs nothing is not wanted: the last unit of `rest` would buy it for ever.
                 if notional(price, steps).is_zero() { Quantity::ZERO } else { steps }
@@ -62,7 +65,10 @@ impl Appetite {
     fn take(&mut self, quantity: Quantity, quote: Amount) {
         match self {
             Appetite::Base { remaining } => remaining.0 -= quantity.0,
-            Appetite::Quote { rest, .. } => *rest -= quote,
+            Appetite::Quote { rest, room, .. } => {
+                *rest -= quote;
+                *room -= quantity.0;
+            }
         }
     }
 

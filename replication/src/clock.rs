@@ -50,6 +50,8 @@ pub struct Stamper {
     /// Stored time at the last reading, and that reading's monotonic clock.
     time: u64,
     monotonic: u64,
+    /// Time that has passed and is not slewed for yet: less than the divisor.
+    unslewed: u64,
     is_stepped: bool,
     steps: u64,
 }
@@ -59,7 +61,7 @@ impl Stamper {
     /// clock, whichever is later.
     pub fn new(last: u64, now: Reading) -> Stamper {
         let time = now.wall.max(last);
-        Stamper { last, time, monotonic: now.monotonic, is_stepped: false, steps: 0 }
+        Stamper { last, time, monotonic: now.monotonic, unslewed: 0, is_stepped: false, steps: 0 }
     }
 
     /// The stamp for a frame that is made now: `max(last stamp, stored time)`.
@@ -73,7 +75,9 @@ impl Stamper {
         let elapsed = now.monotonic.saturating_sub(self.monotonic);
         self.monotonic = self.monotonic.max(now.monotonic);
         self.time = self.time.saturating_add(elapsed);
-        let slew = elapsed / SLEW_DIVISOR;
+        self.unslewed += elapsed;
+        let slew = self.unslewed / SLEW_DIVISOR;
+        self.unslewed %= SLEW_DIVISOR;
         let apart = self.time.abs_diff(now.wall);
         if self.time < now.wall {
             self.time += apart.min(slew);
@@ -114,7 +118,20 @@ mod tests {
         let mut stamper = Stamper::new(500 * SECOND, at(100 * SECOND, 0));
         let first = stamper.stamp(at(100 * SECOND, 0));
         assert_eq!(first, 500 * SECOND);
-        assert!(stamper.stamp(at(101 * SECOND, SECOND)) >= first);
+        let passed = stamper.stamp(at(101 * SECOND, SECOND)) - first;
+        assert_eq!(passed, SECOND - SECOND / SLEW_DIVISOR);
+    }
+
+    #[test]
+    fn the_wall_clock_is_approached_however_often_it_is_read() {
+        let mut stamper = Stamper::new(0, at(0, 0));
+        let ahead = SECOND / 2;
+        for read in 1..=1_000_000 {
+            stamper.advance(at(read * 150 + ahead, read * 150));
+        }
+        let behind =
+            1_000_000 * 150 + ahead - stamper.stamp(at(1_000_000 * 150 + ahead, 1_000_000 * 150));
+        assert_eq!(behind, ahead - 1_000_000 * 150 / SLEW_DIVISOR);
     }
 
     #[test]

@@ -259,6 +259,11 @@ impl Writer {
         self.rolling.is_some() || self.spares.is_ready()
     }
 
+    /// Full segments that wait to be synced, each with a file open.
+    pub fn unsynced_segments(&self) -> usize {
+        self.syncing.lock().closed.len()
+    }
+
     /// True after a failure that the writer cannot survive.
     pub fn is_stopped(&self) -> bool {
         self.syncing.is_stopped()
@@ -604,8 +609,11 @@ impl Syncing {
     fn roll_over(&self, next: &Arc<SegmentFile>) {
         let mut state = self.lock();
         let full = std::mem::replace(&mut state.current, Arc::clone(next));
-        state.closed.push(full);
-        state.names_changed = true;
+        if self.backing == Backing::File {
+            // Stays open until it is synced.
+            state.closed.push(full);
+            state.names_changed = true;
+        }
     }
 
     /// The log ends at `position` now, in `current`; what the files still owe stays owed.

@@ -94,18 +94,28 @@ impl Model {
         let order = self.order(walk.taker);
         match order.request.quantity_unit {
             QuantityUnit::Base => order.remaining(),
-            QuantityUnit::Quote => self.wanted_by_quote(&order.request, walk.rest, price),
+            QuantityUnit::Quote => {
+                let counted = order.executed + order.prevented;
+                self.wanted_by_quote(&order.request, walk.rest, counted, price)
+            }
         }
     }
 
-    fn wanted_by_quote(&self, request: &OrderRequest, rest: i128, price: Price) -> u64 {
+    /// `counted`: what the order has executed or had prevented so far.
+    fn wanted_by_quote(
+        &self,
+        request: &OrderRequest,
+        rest: i128,
+        counted: u64,
+        price: Price,
+    ) -> u64 {
         let (scale, price) = (i128::from(SCALE), i128::from(price.0));
         let most = match request.side {
             Side::Buy => rest * scale / price,
             // The largest x with floor(price × x / 10^8) ≤ rest.
             Side::Sell => ((rest + 1) * scale - 1) / price,
         };
-        let most = most.min(i128::from(Quantity::MAX.0));
+        let most = most.min(i128::from(Quantity::MAX.0 - counted));
         let filters = &self.instrument(request.instrument).definition.filters;
         let step = i128::from(filters.lot_size.step.0);
         let whole_steps = match filters.has(filter::LOT_SIZE) && step != 0 {
@@ -365,14 +375,14 @@ impl Model {
         let by_quote = request.quantity_unit == QuantityUnit::Quote;
         // What is left: of the base quantity, or of the amount.
         let mut left = i128::from(request.quantity.0);
-        let mut touched = false;
+        let (mut counted, mut touched) = (0, false);
         for maker in self.book(request.instrument, request.side.opposite()) {
             let price = maker.request.price;
             let mut available = maker.remaining();
             // One maker may be met again, when what its first fill left of the amount buys a step.
             while available > 0 {
                 let wanted = match by_quote {
-                    true => self.wanted_by_quote(request, left, price),
+                    true => self.wanted_by_quote(request, left, counted, price),
                     false => left as u64,
                 };
                 if wanted == 0 {
@@ -391,6 +401,7 @@ impl Model {
                 }
                 touched = true;
                 available -= x;
+                counted += x;
                 left -= if by_quote { quote } else { i128::from(x) };
             }
         }
@@ -401,13 +412,20 @@ impl Model {
 
     pub(super) fn run_triggers(&mut self) {
         self.queue_what_is_due();
+        let mut passed_over = VecDeque::new();
         while self.events.len() <= EVENTS_MAX {
-            let Some(id) = self.queue.pop_front() else { return };
-            if self.orders.contains_key(&id) {
-                self.run_triggered(id);
-                self.queue_what_is_due();
+            let Some(id) = self.queue.pop_front() else { break };
+            let Some(order) = self.orders.get(&id) else { continue };
+            let status = self.instrument(order.request.instrument).definition.status;
+            if status != InstrumentStatus::Trading {
+                passed_over.push_back(id);
+                continue;
             }
+            self.run_triggered(id);
+            self.queue_what_is_due();
         }
+        passed_over.append(&mut self.queue);
+        self.queue = passed_over;
     }
 
     /// Looks at the trades, in order: what is due joins the queue by order id.

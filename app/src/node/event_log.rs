@@ -4,6 +4,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use engine::EventSink;
 use protocol::record::{RECORD_LENGTH_MAX, encode_into, encoded_length};
@@ -11,11 +14,17 @@ use protocol::{EventRecord, Record, RecordView, RollingHash};
 use store::reader::From;
 use store::segment::LogKind;
 use store::{
-    CursorKind, Cursors, Error, FrameFlags, FrameKind, FrameMeta, Reader, Storage, Writer,
+    CursorKind, Cursors, Error, FrameFlags, FrameKind, FrameMeta, Reader, Storage, Syncer, Writer,
 };
 
 /// A batch is written when it is this long, even when more is to be applied.
 const BATCH_BYTES_MAX: usize = 256 << 10;
+
+/// The log is derived and no commit waits for it, but each full segment stays open until it is
+/// synced, and the next snapshot has to wait for all of them: a thread syncs now and then …
+const SYNC_PERIOD: Duration = Duration::from_secs(1);
+/// … and with more than these the writer does it itself.
+const UNSYNCED_SEGMENTS_MAX: usize = 64;
 
 /// **Invariants:** `hash` covers every event up to the last one emitted; the open frame holds
 /// events of commands `first_sequence ..= sequence`.
@@ -31,6 +40,7 @@ pub struct EventLog {
     sequence: u64,
     stamp: u64,
     completed: u64,
+    syncing: Option<SyncThread>,
 }
 
 impl EventLog {
@@ -44,7 +54,14 @@ impl EventLog {
             sequence: completed,
             stamp: 0,
             completed,
+            syncing: None,
         }
+    }
+
+    /// Syncs on a thread of its own from here on.
+    pub(super) fn sync_now_and_then(&mut self) -> std::io::Result<()> {
+        self.syncing = Some(SyncThread::start(self.writer.syncer())?);
+        Ok(())
     }
 
     /// From here on events are compared with those of the log, up to its end.
@@ -129,6 +146,9 @@ impl EventLog {
         if self.writer.unwritten_bytes() > 0 {
             self.writer.write()?;
             self.publish_tail(cursors);
+            if self.writer.unsynced_segments() > UNSYNCED_SEGMENTS_MAX {
+                self.writer.sync()?;
+            }
         }
         Ok(())
     }
@@ -177,6 +197,37 @@ impl EventSink for EventLog {
                 self.hash.add(bytes);
                 comparison.compare(bytes, E::KIND, self.sequence);
             }
+        }
+    }
+}
+
+/// Syncs the event log until it is dropped. A failure stops the writer, which tells.
+struct SyncThread {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SyncThread {
+    fn start(syncer: Syncer) -> std::io::Result<SyncThread> {
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&over);
+        let run = move || {
+            while !is_over.load(Ordering::Acquire) && syncer.sync().is_ok() {
+                thread::park_timeout(SYNC_PERIOD);
+            }
+        };
+        let thread = thread::Builder::new().name("sync events".to_owned()).spawn(run)?;
+        Ok(SyncThread { over, thread: Some(thread) })
+    }
+}
+
+impl Drop for SyncThread {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A panic there was printed by its own hook; there is nothing to add.
+            let _ = thread.join();
         }
     }
 }

@@ -34,37 +34,29 @@ pub struct Place {
 }
 
 impl Place {
-    pub(super) fn of(data: &Path, file: &NodeFile, runtime: Option<&Runtime>) -> Place {
+    pub(super) fn of(data: &Path, file: &NodeFile) -> Place {
         let durable = data.join("log");
-        let in_memory = runtime.filter(|_| file.in_memory).map(Runtime::log_directory);
-        let log = in_memory.unwrap_or_else(|| durable.clone());
+        let log = file.memory_log.clone().unwrap_or_else(|| durable.clone());
         Place { log, durable, snapshots: data.join("snapshots") }
     }
 
     /// The parts of a folder that is only looked at.
     pub fn existing(data: &Path) -> Result<(Place, NodeFile)> {
-        let storage = store::Disk;
-        let file = NodeFile::read(&storage, data)?;
-        let mut place = Place::of(data, &file, None);
-        if file.in_memory {
-            place.log = runtime_homes(data, &file)
-                .map(|home| home.join("log"))
-                .into_iter()
-                .find(|log| log.exists())
-                .with_context(|| {
-                    format!("the logs of {} lay in memory and are gone", data.display())
-                })?;
+        let file = NodeFile::read(&store::Disk, data)?;
+        let place = Place::of(data, &file);
+        if !place.log.exists() {
+            bail!("the logs of {} are gone: there is no {}", data.display(), place.log.display());
         }
         Ok((place, file))
     }
 }
 
-/// `DIR/node`: four lines of text.
+/// `DIR/node`: four lines of text, written when the folder is begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeFile {
     pub identity: Identity,
-    /// The segments lie in shared memory (durability `memory`).
-    pub in_memory: bool,
+    /// With durability `memory`: where the segments lie, wherever later starts find room.
+    pub memory_log: Option<PathBuf>,
     /// The tmpfs that the node was last started with.
     pub shared_memory: PathBuf,
 }
@@ -72,7 +64,10 @@ pub struct NodeFile {
 impl NodeFile {
     fn text(&self) -> String {
         let Identity { cluster, node } = self.identity;
-        let log = if self.in_memory { "memory" } else { "disk" };
+        let log = match &self.memory_log {
+            Some(log) => format!("memory {}", log.display()),
+            None => "disk".to_owned(),
+        };
         let shared = self.shared_memory.display();
         format!("cluster {cluster:032x}\nnode {node}\nlog {log}\nshared {shared}\n")
     }
@@ -81,15 +76,14 @@ impl NodeFile {
         let mut lines = text.lines();
         let cluster = lines.next()?.strip_prefix("cluster ")?;
         let node = lines.next()?.strip_prefix("node ")?;
-        let in_memory = match lines.next()?.strip_prefix("log ")? {
-            "memory" => true,
-            "disk" => false,
-            _ => return None,
+        let memory_log = match lines.next()?.strip_prefix("log ")? {
+            "disk" => None,
+            log => Some(log.strip_prefix("memory ")?.into()),
         };
         let shared_memory = lines.next()?.strip_prefix("shared ")?.into();
         let cluster = u128::from_str_radix(cluster, 16).ok()?;
         let identity = Identity { cluster, node: node.parse().ok()? };
-        Some(NodeFile { identity, in_memory, shared_memory })
+        Some(NodeFile { identity, memory_log, shared_memory })
     }
 
     /// Is this a data folder?
@@ -112,8 +106,8 @@ impl NodeFile {
         let text = String::from_utf8_lossy(&bytes);
         NodeFile::parse(&text).with_context(|| {
             format!(
-                "{} at offset 0: expected `cluster HEX`, `node NUMBER`, `log disk|memory`, `shared \
-                 PATH`; restore it from a backup",
+                "{} at offset 0: expected `cluster HEX`, `node NUMBER`, `log disk` or `log memory PATH`, \
+                 `shared PATH`; restore it from a backup",
                 path.display()
             )
         })
@@ -134,48 +128,60 @@ impl NodeFile {
     }
 }
 
-/// Reads the node's file, or makes it in an empty folder.
-pub(super) fn open_node_file(storage: &dyn Storage, options: &NodeOptions) -> Result<NodeFile> {
+/// What a start finds or makes of a folder.
+pub(super) struct Opened {
+    pub(super) file: NodeFile,
+    pub(super) runtime: Option<Arc<Runtime>>,
+    pub(super) is_new: bool,
+}
+
+/// Reads the node's file, or makes it in an empty folder; finds or makes the runtime folder.
+pub(super) fn open(storage: &dyn Storage, options: &NodeOptions) -> Result<Opened> {
     let data = &options.data;
-    storage.create_directory(data)?;
-    let in_memory = options.durability == Durability::Memory;
-    if !storage.list(data)?.iter().any(|name| name == NODE_NAME) {
-        let log = data.join("log");
-        let foreign = storage.list(&log).is_ok_and(|names| !names.is_empty());
-        if foreign {
-            bail!(
-                "{} has segments but {} is missing: copy the whole folder again or restore it",
-                log.display(),
-                data.join(NODE_NAME).display()
-            );
+    storage.create_directory(data).with_context(|| format!("cannot make {}", data.display()))?;
+    if storage.list(data)?.iter().any(|name| name == NODE_NAME) {
+        let mut file = NodeFile::read(storage, data)?;
+        check_durability(&file, options)?;
+        let runtime = open_runtime(options, file.identity)?;
+        if file.shared_memory != options.shared_memory {
+            file.shared_memory = options.shared_memory.clone();
+            file.write(storage, data)?;
         }
-        let identity = Identity { cluster: options.cluster, node: 1 };
-        let shared_memory = options.shared_memory.clone();
-        let file = NodeFile { identity, in_memory, shared_memory };
-        file.write(storage, data).with_context(|| format!("cannot make {}", data.display()))?;
-        return Ok(file);
+        return Ok(Opened { file, runtime, is_new: false });
     }
-    let mut file = NodeFile::read(storage, data)?;
-    if file.in_memory != in_memory {
-        let (is, wanted) =
-            if file.in_memory { ("in memory", "memory") } else { ("on disk", "async") };
+    let log = data.join("log");
+    if storage.list(&log).is_ok_and(|names| !names.is_empty()) {
         bail!(
-            "the logs of {} lie {is}: start it with durability {wanted}, or use another folder",
-            data.display()
+            "{} has segments but {} is missing: copy the whole folder again or restore it",
+            log.display(),
+            data.join(NODE_NAME).display()
         );
     }
-    if file.shared_memory != options.shared_memory {
-        if in_memory {
-            bail!(
-                "the logs of {} lie below {}: start it with that runtime folder",
-                data.display(),
-                file.shared_memory.display()
-            );
+    let identity = Identity { cluster: options.cluster, node: 1 };
+    let runtime = open_runtime(options, identity)?;
+    let memory_log = match options.durability {
+        Durability::Memory => {
+            let log = runtime.as_ref().map_or(log, |runtime| runtime.log_directory());
+            Some(std::path::absolute(log)?)
         }
-        file.shared_memory = options.shared_memory.clone();
-        file.write(storage, data)?;
-    }
-    Ok(file)
+        Durability::Async | Durability::Sync => None,
+    };
+    let shared_memory = options.shared_memory.clone();
+    let file = NodeFile { identity, memory_log, shared_memory };
+    file.write(storage, data).with_context(|| format!("cannot make {}", data.display()))?;
+    Ok(Opened { file, runtime, is_new: true })
+}
+
+fn check_durability(file: &NodeFile, options: &NodeOptions) -> Result<()> {
+    let (is, wanted) = match (&file.memory_log, options.durability) {
+        (Some(_), Durability::Async | Durability::Sync) => ("in memory", "memory"),
+        (None, Durability::Memory) => ("on disk", "async or sync"),
+        _ => return Ok(()),
+    };
+    bail!(
+        "the logs of {} lie {is}: start it with durability {wanted}, or use another folder",
+        options.data.display()
+    );
 }
 
 /// Where a node's runtime folder may be: shared memory, or the data folder itself.
@@ -190,10 +196,7 @@ pub fn runtime_folder(data: &Path, file: &NodeFile) -> Option<PathBuf> {
     folders.into_iter().find(|run| run.exists())
 }
 
-pub(super) fn open_runtime(
-    options: &NodeOptions,
-    identity: Identity,
-) -> Result<Option<Arc<Runtime>>> {
+fn open_runtime(options: &NodeOptions, identity: Identity) -> Result<Option<Arc<Runtime>>> {
     if options.is_simulated {
         return Ok(None);
     }

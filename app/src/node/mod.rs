@@ -85,10 +85,9 @@ impl Node {
             false => Some(Arc::new(Lock::acquire(&options.data)?)),
         };
         let storage = &options.storage;
-        let node_file = files::open_node_file(storage.as_ref(), options)?;
-        let identity = node_file.identity;
-        let runtime = files::open_runtime(options, identity)?;
-        let place = Place::of(&options.data, &node_file, runtime.as_deref());
+        let files::Opened { file, runtime, is_new } = files::open(storage.as_ref(), options)?;
+        let identity = file.identity;
+        let place = Place::of(&options.data, &file);
         let cursors = match &runtime {
             Some(runtime) => runtime.cursors()?,
             None => Cursors::anonymous()?,
@@ -96,7 +95,7 @@ impl Node {
         let shared =
             Shared { storage: Arc::clone(storage), place, identity, cursors, _lock: lock, runtime };
         let snapshots = Snapshots::open(Arc::clone(storage), &shared.place.snapshots, identity)?;
-        let start = recover::find_start(&snapshots, &shared, options)?;
+        let start = recover::find_start(&snapshots, &shared, options, is_new)?;
         let (alone, commands) = Alone::open(
             Arc::clone(storage),
             &shared.place.log,

@@ -61,6 +61,7 @@ pub(super) fn find_start(
     snapshots: &Snapshots,
     shared: &Shared,
     options: &NodeOptions,
+    is_new: bool,
 ) -> Result<Start> {
     let storage = shared.storage.as_ref();
     let mut warnings: Vec<String> = Vec::new();
@@ -99,9 +100,11 @@ pub(super) fn find_start(
         stamp: facts.stamp,
         ..Tail::default()
     };
-    if in_memory && durable.boot_id != 0 && durable.boot_id != store::durable::boot_id() {
+    let is_gone = segment::list(storage, &shared.place.log, LogKind::Commands)?.is_empty();
+    if in_memory && !is_new && is_gone {
         warnings.push(format!(
-            "the machine was started again: commands after sequence {} lay in memory and are lost",
+            "the logs lay in memory, in {}, and are gone: commands after sequence {} are lost",
+            shared.place.log.display(),
             facts.sequence
         ));
     }
@@ -124,6 +127,10 @@ fn check_segments(shared: &Shared, kind: LogKind, durable_position: u64) -> Resu
             return Ok(());
         };
         if before.is_some_and(|before| before + 1 != number) {
+            // Above what is durable a power cut may leave any names: recovery cuts there.
+            if header.first_position > durable_position {
+                return Ok(());
+            }
             let what = "there is a later segment but not this one";
             return missing(before.unwrap_or(0) + 1, next_position, what);
         }
@@ -158,6 +165,9 @@ pub(super) fn recover(
     let (writer, events_cut_bytes) =
         open_event_log(shared, options, &facts, &commands.tail, durable_events_position)?;
     let mut events = EventLog::new(writer, facts.events_hash, facts.sequence);
+    if !options.is_simulated {
+        events.sync_now_and_then().context("cannot start a thread")?;
+    }
     events
         .compare(Arc::clone(&shared.storage), &shared.place.log, facts.events_position)
         .context("event log")?;
