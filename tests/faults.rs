@@ -160,7 +160,9 @@ fn every_flipped_bit_below_the_durable_position_is_found_and_named() {
 #[test]
 fn folders_that_are_not_whole_are_refused_with_what_to_do() {
     type Damage = fn(&Finished);
-    let cases: [(&str, Damage); 7] = [
+    let cases: [(&str, Damage); 9] = [
+        ("is missing", |it| fs::remove_dir_all(it.data.join("log")).unwrap()),
+        ("durable is missing", |it| fs::remove_file(it.data.join("log/durable")).unwrap()),
         ("ends at offset", |it| change(&it.log_files()[0], |bytes| bytes.truncate(9_000))),
         ("is missing", |it| fs::remove_file(&it.log_files()[1]).unwrap()),
         ("is missing", |it| {
@@ -186,6 +188,33 @@ fn folders_that_are_not_whole_are_refused_with_what_to_do() {
         assert!(refusal.contains(expected), "case {at}: {refusal}");
         assert!(refusal.contains(finished.data.to_str().unwrap()), "case {at}: {refusal}");
     }
+}
+
+#[test]
+fn a_replay_does_not_pass_over_damage() {
+    let finished = finished(8);
+    let file = &finished.log_files()[1];
+    change(file, |bytes| bytes[20_000] ^= 1);
+    let mut text = Vec::new();
+    let error = app::replay::replay(&finished.data, u64::MAX, true, &mut text).unwrap_err();
+    assert!(format!("{error:#}").contains("offset"), "{error:#}");
+}
+
+#[test]
+fn a_log_in_memory_that_is_gone_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = on_disk(folder.path(), Durability::Memory);
+    let lockstep = Lockstep::open(&small(9, 1_500), &options, None).unwrap();
+    drop(lockstep);
+    let open = || Node::open(&options, Box::new(SystemClock::default())).unwrap().1;
+    let kept = open();
+    assert!(kept.sequence > 0 && kept.warnings.is_empty(), "{kept:?}");
+    fs::remove_dir_all(&options.shared_memory).unwrap();
+    fs::create_dir_all(&options.shared_memory).unwrap();
+    assert!(app::verify::verify(&options.data, &mut Vec::new()).is_err());
+    let lost = open();
+    assert_eq!(lost.sequence, 0);
+    assert!(lost.warnings.iter().any(|warning| warning.contains("are lost")), "{lost:?}");
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(crate) fn small(seed: u64, commands: u64) -> Simulation {
         shape: Shape { instruments: 3, accounts: 12, open_orders: 200, bad_per_mille: 20 },
         rate: 0,
         ring_bytes: 1 << 18,
-        venue: Vec::new(),
+        plan: None,
     }
 }
 

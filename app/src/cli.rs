@@ -72,7 +72,7 @@ pub struct Simulate {
     /// Seed of the market
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// End when the log has this many commands
+    /// End when the log has this many commands, the venue's own included
     #[arg(long, default_value_t = 2_000_000)]
     pub commands: u64,
     /// Producers, each with a ring of its own
@@ -85,7 +85,8 @@ pub struct Simulate {
     /// Commands a second over all producers; 0 is no bound
     #[arg(long, default_value_t = 0)]
     pub rate: u64,
-    /// One thread and virtual time: the same seed gives the same hashes everywhere
+    /// One thread and virtual time: the same seed gives the same hashes everywhere (with the same
+    /// market, producers, frame and ring sizes)
     #[arg(long)]
     pub lockstep: bool,
     /// Print a line for every answered command: sequence, events hash, slot, incarnation, number,

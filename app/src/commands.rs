@@ -14,7 +14,7 @@ use crate::market::Shape;
 use crate::node::{NodeFile, NodeOptions, Threads, Waiting};
 use crate::offline::Folder;
 use crate::seal::{Sealer, random_bytes};
-use crate::simulate::{Answers, Lockstep, Orders, Simulation, Summary, run};
+use crate::simulate::{Answers, Lockstep, Orders, Planner, Simulation, Summary, run};
 
 /// With fewer allowed cores than this all stages share one thread.
 const CORES_TO_SPLIT: usize = 4;
@@ -35,10 +35,7 @@ pub fn simulate(args: &cli::Simulate, orders: &Orders) -> Result<Summary> {
         shape,
         rate: args.rate,
         ring_bytes: usize::try_from(local.ring_bytes)?,
-        venue: match args.settings.config {
-            Some(_) => configured_venue(&config)?,
-            None => Vec::new(),
-        },
+        plan: args.settings.config.is_some().then(|| planner(&config)),
     };
     let options = node_options(local)?;
     let answers = args.answers.then(|| Box::new(stdout()) as Answers);
@@ -48,13 +45,13 @@ pub fn simulate(args: &cli::Simulate, orders: &Orders) -> Result<Summary> {
     run(&simulation, &options, &threads(local), orders, answers)
 }
 
-/// The commands that bring the state of the data folder to the configuration's venue.
-fn configured_venue(config: &Config) -> Result<Vec<protocol::Command>> {
-    let data = &config.local.data_directory;
-    let state = venue_state(data)?;
-    std::fs::create_dir_all(data)?;
-    let sealer = Sealer::open_or_create(data)?;
-    Ok(plan(config, &state, &sealer)?.commands().cloned().collect())
+/// What the configuration's venue is missing in a state. Runs when the node holds its folder.
+fn planner(config: &Config) -> Planner {
+    let config = config.clone();
+    Box::new(move |state| {
+        let sealer = Sealer::open_or_create(&config.local.data_directory)?;
+        Ok(plan(&config, state, &sealer)?.commands().cloned().collect())
+    })
 }
 
 /// `config plan` and `config show`.
@@ -91,15 +88,10 @@ pub fn instruments(command: &cli::Instruments, out: &mut dyn Write) -> Result<bo
 
 /// What the state of a data folder holds; empty when there is none yet.
 fn venue_state(data: &Path) -> Result<VenueState> {
-    let mut state = VenueState::default();
-    if NodeFile::exists(data) {
-        let folder = Folder::open(data)?;
-        folder.events(|event| {
-            state.apply(event);
-            Ok(())
-        })?;
+    match NodeFile::exists(data) {
+        true => Ok(VenueState::of(&Folder::open(data)?.latest()?)),
+        false => Ok(VenueState::default()),
     }
-    Ok(state)
 }
 
 fn load(settings: &cli::Settings, durability: Option<&str>) -> Result<Config> {
@@ -154,5 +146,40 @@ fn threads(local: &Local) -> Threads {
         },
         cores: local.cores.clone(),
         strict_pinning: local.strict_pinning,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn outcry(arguments: &[&str], data: &Path) -> String {
+        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/example.toml");
+        let common = ["--config", example, "--data", data.to_str().unwrap()];
+        let all = ["outcry"].iter().chain(arguments).chain(&common);
+        let mut out = Vec::new();
+        match cli::Cli::parse_from(all).command {
+            cli::Command::Simulate(args) => {
+                simulate(&args, &Orders::default()).unwrap();
+            }
+            cli::Command::Config(command) => config(&command, &mut out).unwrap(),
+            _ => panic!("not a command of this test"),
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn after_a_start_a_configuration_proposes_nothing_and_later_starts_change_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let plan = outcry(&["config", "plan"], &data);
+        assert!(plan.contains("+ genesis") && plan.contains("+ instrument"), "{plan}");
+        assert!(!data.exists(), "a plan wrote something");
+        for commands in ["2500", "3000", "3500"] {
+            outcry(&["simulate", "--lockstep", "--commands", commands], &data);
+            let plan = outcry(&["config", "plan"], &data);
+            assert!(plan.contains("nothing to propose"), "after {commands}: {plan}");
+        }
     }
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use engine::Engine;
-use protocol::{Command, Event, Records, Sequence, Sequenced, Stamp};
+use engine::{Engine, EventSink, RULES_VERSION};
+use protocol::{Command, EventRecord, Records, Sequence, Sequenced, Stamp};
 use store::reader::From;
 use store::segment::LogKind;
-use store::{Disk, Reader, SnapshotFacts, Snapshots, Storage};
+use store::{Disk, Durable, Reader, SnapshotFacts, Snapshots, Storage};
 
 use crate::node::{NodeFile, Place};
 
@@ -36,13 +36,28 @@ impl Folder {
         Ok(Folder { storage, place, node, snapshots })
     }
 
-    /// Where the good part of a log ends. What lies behind was torn or is being written.
+    /// Where the good part of a log ends. What lies behind was torn or is being written; damage
+    /// below what is known to be durable is an error.
     pub fn end(&self, kind: LogKind) -> Result<u64> {
-        let verified = store::verify(self.storage.as_ref(), &self.place.log, kind, 0)?;
+        let durable = self.durable_position(kind)?;
+        let verified = store::verify(self.storage.as_ref(), &self.place.log, kind, durable)?;
         match verified.problem {
             Some(problem) if !verified.is_torn_tail => bail!(problem),
             _ => Ok(verified.tail.position),
         }
+    }
+
+    /// How far a log is known to be on disk; nothing of a log in memory is.
+    pub fn durable_position(&self, kind: LogKind) -> Result<u64> {
+        let is_on_disk = self.node.memory_log.is_none();
+        if !is_on_disk || !Durable::exists(self.storage.as_ref(), &self.place.durable)? {
+            return Ok(0);
+        }
+        let facts = Durable::peek(self.storage.as_ref(), &self.place.durable)?;
+        Ok(match kind {
+            LogKind::Commands => facts.position,
+            LogKind::Events => facts.events_position,
+        })
     }
 
     pub fn reader(&self, kind: LogKind, from: From, limit: u64) -> Result<Reader> {
@@ -70,17 +85,30 @@ impl Folder {
         bail!("the command log begins at position {begins_at} and no snapshot reaches it")
     }
 
-    /// Every event of the log that is there, in order.
-    pub fn events(&self, mut see: impl FnMut(&Event) -> Result<()>) -> Result<()> {
-        let end = self.end(LogKind::Events)?;
-        let mut reader = self.reader(LogKind::Events, From::Start, end)?;
-        while let Some(frame) = reader.next(end)? {
-            for view in Records::new(frame.payload) {
-                see(&Event::decode(&view?)?)?;
-            }
-        }
-        Ok(())
+    /// The state at the end of the command log, by way of the newest good snapshot.
+    pub fn latest(&self) -> Result<Engine> {
+        let newest = self.snapshots.newest_good(u64::MAX, |facts| {
+            facts.schema == Engine::STATE_SCHEMA && facts.rules_version <= RULES_VERSION
+        })?;
+        let (mut engine, from) = match newest.good {
+            Some((facts, state)) => (load(&facts, &state)?, facts.commands_position),
+            None => (Engine::new(), 0),
+        };
+        let mut commands = Commands::of(self, from)?;
+        let mut apply = |input: &Sequenced<'_>| {
+            engine.apply(input, &mut Forgotten);
+            Ok(())
+        };
+        while commands.next_frame(&mut apply)? {}
+        Ok(engine)
     }
+}
+
+/// Takes events that nobody asks for.
+struct Forgotten;
+
+impl EventSink for Forgotten {
+    fn emit<E: EventRecord>(&mut self, _: E) {}
 }
 
 /// The engine of a snapshot, its hash checked.

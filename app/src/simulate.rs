@@ -12,13 +12,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use protocol::command::OrderRequest;
+use engine::Engine;
+use protocol::command::{GatewayJoined, OrderRequest};
 use protocol::event::OrderAccepted;
-use protocol::{Command, Event, ExecutionId, Quantity, Stamp};
+use protocol::{Command, Envelope, Event, ExecutionId, Origin, Quantity, Sequenced, Stamp};
 use replication::{Clock, Reading, SystemClock};
 use store::CursorKind;
 
 use crate::check::Checker;
+use crate::config::VenueState;
 use crate::events::EventReader;
 use crate::gateway::Gateway;
 use crate::market::{Market, Shape, venue_commands};
@@ -35,6 +37,8 @@ const COMMANDS_PER_TURN: u64 = 8;
 const BEGINNING_NS: u64 = 1_767_225_600_000_000_000;
 /// How long producers wait for their last answers once they are told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
+/// A producer gives its core away so often before it sleeps.
+const IDLE_TURNS: u32 = 1_000;
 /// How often waiting threads look.
 const LOOK: Duration = Duration::from_micros(200);
 
@@ -48,9 +52,12 @@ pub struct Simulation {
     /// Commands a second over all producers; 0 is no bound.
     pub rate: u64,
     pub ring_bytes: usize,
-    /// Commands that a configuration adds to the venue.
-    pub venue: Vec<Command>,
+    /// What a configuration adds to the venue.
+    pub plan: Option<Planner>,
 }
+
+/// The commands that bring a state to a configuration.
+pub type Planner = Box<dyn Fn(&VenueState) -> Result<Vec<Command>> + Send + Sync>;
 
 /// Asked from outside, by signals.
 #[derive(Debug, Default)]
@@ -137,7 +144,7 @@ pub fn run(
     }
     eprintln!("outcry: {recovered}");
     let open_orders = node.apply.engine().open_orders();
-    let has_genesis = node.apply.engine().has_genesis();
+    let venue = missing_venue(simulation, node.apply.engine())?;
     let readers = node.readers();
     let mut checker = Checker::new(EventReader::from_now(&readers)?, answers);
     let mut makers = Vec::new();
@@ -161,10 +168,14 @@ pub fn run(
         anyhow::ensure!(!orders.stop.load(Ordering::Acquire), "stopped while the venue was set up");
         Ok(())
     };
-    let venue = venue_of(simulation, has_genesis);
     let is_over = || from >= simulation.commands || orders.stop.load(Ordering::Acquire);
     let is_set_up = match is_over() {
-        true => Ok(()),
+        true => {
+            // Nobody will speak through them: they would keep the runtime folder.
+            drop(admin);
+            makers.clear();
+            Ok(())
+        }
         false => set_up(admin, from, &venue, wait),
     };
     let done = Arc::new(AtomicU64::new(0));
@@ -239,10 +250,54 @@ fn watch(running: &Running, simulation: &Simulation, orders: &Orders, failed: im
     }
 }
 
-/// All commands of the venue but a genesis that is there already.
-fn venue_of(simulation: &Simulation, has_genesis: bool) -> Vec<Command> {
-    let simulated = venue_commands(&simulation.shape).into_iter().chain(simulation.venue.clone());
-    simulated.filter(|it| !(has_genesis && matches!(it, Command::Genesis(_)))).collect()
+/// What is missing of the venue: the simulated one, if its last command was never executed, and then
+/// what the configuration changes of that.
+fn missing_venue(simulation: &Simulation, engine: &Engine) -> Result<Vec<Command>> {
+    let state = VenueState::of(engine);
+    let mut venue = venue_commands(&simulation.shape);
+    let is_complete = venue.last().is_some_and(|last| match last {
+        Command::Transfer(last) => state.transfers.contains_key(&last.transfer),
+        _ => false,
+    });
+    if is_complete {
+        venue.clear();
+    }
+    venue.retain(|command| !engine.has_genesis() || !matches!(command, Command::Genesis(_)));
+    if let Some(plan) = &simulation.plan {
+        let planned = plan(&state_after(engine, &venue)?)?;
+        venue.extend(planned);
+    }
+    Ok(venue)
+}
+
+/// The venue as it will be when the commands are executed, seen on a copy of the engine.
+fn state_after(engine: &Engine, commands: &[Command]) -> Result<VenueState> {
+    let mut state = Vec::new();
+    engine.save(&mut state);
+    let mut copy = Engine::load(&state)?;
+    let origin = Origin { node: 1, slot: u8::MAX, incarnation: 0, number: 0 };
+    let joins = Envelope { origin, ..Envelope::INTERNAL };
+    let (genesis, others): (Vec<_>, Vec<_>) =
+        commands.iter().cloned().partition(|it| matches!(it, Command::Genesis(_)));
+    let join = Command::from(GatewayJoined { envelope: joins, nonce: 0 });
+    let mut events = Vec::new();
+    let mut apply = |command: &Command| {
+        let (sequence, stamp) = (copy.last_sequence().next(), copy.now());
+        copy.apply(&Sequenced { sequence, stamp, command }, &mut events);
+        events.drain(..).find_map(|event| match event {
+            Event::GatewayAdmitted(admitted) => Some(admitted.incarnation),
+            _ => None,
+        })
+    };
+    for command in &genesis {
+        apply(command);
+    }
+    let incarnation = apply(&join).unwrap_or_default();
+    for (mut command, number) in others.into_iter().zip(1..) {
+        command.envelope_mut().origin = Origin { incarnation, number, ..origin };
+        apply(&command);
+    }
+    Ok(VenueState::of(&copy))
 }
 
 /// Defines the venue. What is defined already is refused and changes nothing, so this may be done
@@ -337,6 +392,7 @@ fn produce(
     joined?;
     let mut producer = Producer::new(gateway, market);
     let mut stopped: Option<Instant> = None;
+    let mut idle = 0;
     loop {
         let is_sending = !stop.load(Ordering::Acquire);
         if !is_sending {
@@ -350,8 +406,13 @@ fn produce(
             && producer.in_flight() < IN_FLIGHT_MAX
             && pace.allows(producer.gateway.sent())
             && producer.send();
-        if !sent && !producer.listen()? {
+        if sent || producer.listen()? {
+            idle = 0;
+        } else if idle < IDLE_TURNS {
+            idle += 1;
             thread::yield_now();
+        } else {
+            thread::sleep(LOOK);
         }
     }
 }
@@ -473,7 +534,7 @@ impl Lockstep {
         let (mut node, recovered) = Node::open(options, Box::new(clock.clone()))?;
         let from = recovered.sequence;
         let open_orders = node.apply.engine().open_orders();
-        let has_genesis = node.apply.engine().has_genesis();
+        let venue = missing_venue(simulation, node.apply.engine())?;
         let readers = node.readers();
         let checker = Checker::new(EventReader::from_now(&readers)?, answers);
         let mut gateways = Vec::new();
@@ -488,7 +549,7 @@ impl Lockstep {
             node.poll().map(drop)
         };
         let admin = gateways.remove(0);
-        set_up(admin, from, &venue_of(simulation, has_genesis), &mut turn)?;
+        set_up(admin, from, &venue, &mut turn)?;
         let mut producers = Vec::new();
         for mut gateway in gateways {
             gateway.join(from, &mut turn)?;

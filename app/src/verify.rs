@@ -16,12 +16,9 @@ use crate::replay::{check_records, replay};
 /// Checks every frame, record, sum and snapshot; true when all is whole. Prints a line per check.
 pub fn verify(data: &Path, out: &mut dyn Write) -> Result<bool> {
     let folder = Folder::open(data)?;
-    let facts = store::inspect(folder.storage.as_ref(), &folder.place.durable)?.durable;
-    let facts = facts.filter(|_| folder.node.memory_log.is_none()).unwrap_or_default();
-    let mut whole = true;
-    for (kind, durable) in
-        [(LogKind::Commands, facts.position), (LogKind::Events, facts.events_position)]
-    {
+    let mut whole = verify_identity(&folder, out)?;
+    for kind in [LogKind::Commands, LogKind::Events] {
+        let durable = folder.durable_position(kind)?;
         whole &= verify_log(&folder, kind, durable, out)?;
     }
     whole &= verify_snapshots(&folder, out)?;
@@ -37,6 +34,23 @@ pub fn verify(data: &Path, out: &mut dyn Write) -> Result<bool> {
         }
     }
     writeln!(out, "{}", if whole { "whole" } else { "broken" })?;
+    Ok(whole)
+}
+
+/// Every segment is this node's.
+fn verify_identity(folder: &Folder, out: &mut dyn Write) -> Result<bool> {
+    let ours = folder.node.identity;
+    let segments = store::inspect(folder.storage.as_ref(), &folder.place.log)?.segments;
+    let mut whole = true;
+    for segment in segments {
+        let Some(found) = segment.header.ok().map(|header| header.identity) else { continue };
+        if found != ours {
+            whole = false;
+            let (cluster, node) = (found.cluster, found.node);
+            let file = segment.path.display();
+            writeln!(out, "{file} at offset 16 belongs to cluster {cluster:032x} node {node}")?;
+        }
+    }
     Ok(whole)
 }
 

@@ -14,8 +14,8 @@ use crate::venue::Account;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
-use protocol::command::{AccountName, OrderRequest, TransferId};
-use protocol::event::{AssetDefined, BalanceChanged, KeyAdded, RateLimitSet};
+use protocol::command::{AccountName, OrderRequest};
+use protocol::event::{AssetDefined, BalanceChanged, KeyAdded, RateLimitSet, TransferExecuted};
 use protocol::record::encode;
 use protocol::*;
 
@@ -86,12 +86,6 @@ record! { 0x0305, length 51,
     }
 }
 
-record! { 0x0306, length 65,
-    pub struct TransferState {
-        pub transfer: TransferId,
-    }
-}
-
 /// Where an open order stands between commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 #[repr(u8)]
@@ -105,7 +99,7 @@ impl protocol::record::Schema for OrderPlace {
     const SCHEMA: u64 = protocol::record::name_hash("OrderPlace: Book Stops TriggerQueue");
 }
 
-record! { 0x0307, length 139,
+record! { 0x0306, length 139,
     pub struct OrderState {
         pub order: OrderId,
         pub request: OrderRequest,
@@ -170,7 +164,7 @@ pub(crate) const fn schema() -> u64 {
         AccountState::SCHEMA,
         KeyAdded::SCHEMA,
         RateLimitSet::SCHEMA,
-        TransferState::SCHEMA,
+        TransferExecuted::SCHEMA,
         BalanceChanged::SCHEMA,
         OrderState::SCHEMA,
     ];
@@ -270,9 +264,7 @@ impl Engine {
             let (kind, interval, interval_count) = (*kind, *interval, *interval_count);
             encode(&RateLimitSet { kind, interval, interval_count, limit: *limit }, out);
         }
-        for transfer in &venue.transfers {
-            encode(&TransferState { transfer: *transfer }, out);
-        }
+        venue.transfers.values().for_each(|transfer| encode(transfer, out));
     }
 
     fn save_orders(&self, out: &mut Vec<u8>) {
@@ -382,8 +374,9 @@ impl Engine {
         } else if view.is::<RateLimitSet>() {
             let RateLimitSet { kind, interval, interval_count, limit } = view.decode()?;
             self.venue.rate_limits.insert((kind, interval, interval_count), limit);
-        } else if view.is::<TransferState>() {
-            self.venue.transfers.insert(view.decode::<TransferState>()?.transfer);
+        } else if view.is::<TransferExecuted>() {
+            let executed: TransferExecuted = view.decode()?;
+            self.venue.transfers.insert(executed.transfer, executed);
         } else {
             let BalanceChanged { account, asset, free, locked } = view.decode()?;
             let known = account == AccountId::VENUE || self.venue.account(account).is_some();

@@ -4,7 +4,7 @@ use crate::engine::{Engine, RULES_VERSION, Refusal};
 use crate::ledger::Pocket;
 use crate::market::{Market, Rates};
 use crate::sink::EventSink;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use protocol::command::*;
 use protocol::event::*;
@@ -41,7 +41,8 @@ pub(crate) struct Venue {
     pub(crate) rates: Rates,
     pub(crate) rate_limits: BTreeMap<(RateLimitKind, RateLimitInterval, u32), u32>,
     pub(crate) open_orders_max: u32,
-    pub(crate) transfers: BTreeSet<TransferId>,
+    /// What was executed, so that it is once.
+    pub(crate) transfers: BTreeMap<TransferId, TransferExecuted>,
 }
 
 impl Default for Venue {
@@ -64,7 +65,7 @@ impl Default for Venue {
             rates: Rates::default(),
             rate_limits: BTreeMap::new(),
             open_orders_max: 0,
-            transfers: BTreeSet::new(),
+            transfers: BTreeMap::new(),
         }
     }
 }
@@ -399,14 +400,15 @@ impl Engine {
             TransferDirection::Withdrawal => (account, AccountId::VENUE),
         };
         self.ledger.transfer(asset, (from, Pocket::Free), to, command.amount);
-        self.venue.transfers.insert(command.transfer);
-        out.emit(TransferExecuted {
+        let executed = TransferExecuted {
             transfer: command.transfer,
             account,
             asset,
             direction: command.direction,
             amount: command.amount,
-        });
+        };
+        self.venue.transfers.insert(command.transfer, executed);
+        out.emit(executed);
         self.emit_balance(account, asset, out);
         Ok(())
     }
@@ -415,7 +417,7 @@ impl Engine {
         if command.transfer.is_empty() {
             return Err(RejectReason::InvalidDefinition);
         }
-        if self.venue.transfers.contains(&command.transfer) {
+        if self.venue.transfers.contains_key(&command.transfer) {
             return Err(RejectReason::DuplicateTransfer);
         }
         let named = self.venue.account_named(&command.account);
@@ -442,5 +444,51 @@ impl Engine {
             return Err(RejectReason::TransferNotPermitted);
         }
         insufficient.map_or(Ok((account, asset)), Err)
+    }
+
+    /// Tells everything that defines the venue as it stands, as the events that would define it.
+    pub fn describe(&self, out: &mut impl EventSink) {
+        let venue = &self.venue;
+        if self.genesis.is_some() {
+            out.emit(RulesSet { rules: self.rules });
+        }
+        for (name, asset) in venue.assets.iter().zip(1u32..) {
+            out.emit(AssetDefined { asset: AssetId(asset), name: *name });
+        }
+        for market in &venue.markets {
+            let (instrument, base, quote) = (market.id, market.base, market.quote);
+            out.emit(InstrumentDefined { instrument, base, quote, definition: market.definition });
+        }
+        for (account, id) in venue.accounts.iter().zip(0u32..).skip(1) {
+            let Account { name, trade_group, permissions, .. } = *account;
+            out.emit(AccountDefined { account: AccountId(id), name, trade_group, permissions });
+        }
+        venue.keys.values().for_each(|key| out.emit(*key));
+        self.describe_fees(out);
+        for ((kind, interval, interval_count), limit) in &venue.rate_limits {
+            let (kind, interval, interval_count) = (*kind, *interval, *interval_count);
+            out.emit(RateLimitSet { kind, interval, interval_count, limit: *limit });
+        }
+        out.emit(VenueLimitsSet { open_orders_max: venue.open_orders_max });
+        venue.transfers.values().for_each(|transfer| out.emit(*transfer));
+    }
+
+    fn describe_fees(&self, out: &mut impl EventSink) {
+        let (instrument, account) = (InstrumentId::NONE, AccountId::VENUE);
+        let venue = &self.venue;
+        let Rates { maker, taker } = venue.rates;
+        out.emit(FeesSet { scope: FeeScope::Venue, instrument, account, maker, taker });
+        for market in &venue.markets {
+            if let Some(Rates { maker, taker }) = market.rates {
+                let scope = FeeScope::Instrument;
+                out.emit(FeesSet { scope, instrument: market.id, account, maker, taker });
+            }
+        }
+        for (id, of) in venue.accounts.iter().zip(0u32..).map(|(of, id)| (AccountId(id), of)) {
+            if let Some(Rates { maker, taker }) = of.rates {
+                let scope = FeeScope::Account;
+                out.emit(FeesSet { scope, instrument, account: id, maker, taker });
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ pub mod edit;
 pub mod feedback;
 pub mod mutate;
 pub mod samples;
+pub mod scratch;
 pub mod targets;
 
 /// One function of bytes and what is known about its inputs.
@@ -34,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     targets::config::TARGET,
     targets::exchange_info::TARGET,
     targets::apply::TARGET,
+    targets::capture::TARGET,
 ];
 
 /// The target of that name.

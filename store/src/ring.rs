@@ -276,7 +276,9 @@ impl Memory {
         let head = self.head().load(Ordering::Acquire);
         let used = head.checked_sub(released);
         let aligned = (head | released).is_multiple_of(RECORD_HEADER_LENGTH as u64);
-        if !aligned || used.is_none_or(|used| used > self.capacity() as u64) {
+        // No ring has come that far; from there on sums could wrap.
+        let is_absurd = head > u64::MAX / 2;
+        if !aligned || is_absurd || used.is_none_or(|used| used > self.capacity() as u64) {
             return Err(Error::corrupt(self.path(), HEAD as u64, "the words of the ring disagree"));
         }
         Ok((head, taken, released))

@@ -163,7 +163,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "threads.cores",
         default: "",
         allowed: "a list of different cores by their numbers in the operating system, 0 to 1023, \
-                  in the order sequencer, replication, engine; empty: any",
+                  first for sequencer and replication, second for the engine; empty: any",
         about: "The cores that the stages are pinned to.",
         put: |local, text| cores(text).map(|cores| local.cores = cores),
     },

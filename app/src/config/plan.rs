@@ -196,7 +196,10 @@ impl Planner<'_> {
     fn fees(&mut self, wanted: &Fees) {
         let Fees { scope, name, rates, .. } = wanted;
         let (stands, of) = match scope {
-            FeeScope::Venue => (self.state.venue_fees, "the venue".to_string()),
+            // Nothing was set: they are 0.
+            FeeScope::Venue => {
+                (Some(self.state.venue_fees.unwrap_or_default()), "the venue".to_string())
+            }
             FeeScope::Instrument => {
                 (self.state.instrument_fees.get(name).copied(), format!("instrument {name}"))
             }

@@ -1,5 +1,6 @@
 //! What the venue's state holds, as far as a configuration can speak of it: a fold over events.
 
+use engine::Engine;
 use protocol::command::{AccountName, ApiKey, KEY_MATERIAL_LENGTH_MAX, TransferId};
 use protocol::event::{FeesSet, TransferExecuted};
 use protocol::instrument::{AssetName, Symbol};
@@ -35,7 +36,7 @@ pub struct Rates {
 /// Which rate limit.
 pub type RateLimitId = (RateLimitKind, RateLimitInterval, u32);
 
-/// The state of the venue, folded from the event log.
+/// The state of the venue: what a configuration is compared with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VenueState {
     /// Version of the rules; none before genesis.
@@ -56,6 +57,14 @@ pub struct VenueState {
 }
 
 impl VenueState {
+    /// The venue as an engine has it.
+    pub fn of(engine: &Engine) -> VenueState {
+        let (mut state, mut events) = (VenueState::default(), Vec::new());
+        engine.describe(&mut events);
+        events.iter().for_each(|event| state.apply(event));
+        state
+    }
+
     /// Folds one event. Events of orders and trades change nothing here.
     pub fn apply(&mut self, event: &Event) {
         match event {

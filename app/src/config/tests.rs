@@ -174,8 +174,8 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
     check(
         "[threads]\ncores = [2, 2]",
         "t.toml:2:9: `threads.cores`: \"2,2\" is not allowed; allowed: a list of different cores \
-         by their numbers in the operating system, 0 to 1023, in the order sequencer, \
-         replication, engine; empty: any",
+         by their numbers in the operating system, 0 to 1023, first for sequencer and \
+         replication, second for the engine; empty: any",
     );
     check("log = 3", "t.toml:1:7: `log` is a whole number; allowed: a table");
     check("[log]\n[log]", "t.toml:2:2: not TOML: duplicate key");
@@ -494,7 +494,7 @@ fn a_plan_on_an_empty_log_is_everything_and_then_nothing() {
 + instrument BTCUSDT BTC/USDT TRADING PRICE_FILTER LOT_SIZE
 + account alice trade group 7 [TRADE DEPOSIT WITHDRAW]
 + account bob [TRADE DEPOSIT WITHDRAW]
-+ fees of the venue maker 0.001 taker 0.002
+~ fees of the venue  maker 0 taker 0 → maker 0.001 taker 0.002
 + fees of instrument BTCUSDT maker 0 taker 0.0004
 + fees of account bob maker 0 taker 0
 + key alice-key of account alice HMAC [TRADE USER_DATA]

@@ -471,8 +471,14 @@ impl SymbolReader {
             match FILTERS.iter().find(|shape| shape.name() == name) {
                 Some(shape) => self.filter(shape, &object, &mut definition.filters)?,
                 None => {
+                    let text = node.compact();
+                    // What is kept must be read again by whoever shows it.
+                    if serde_json::from_str::<serde_json::Value>(&text).is_err() {
+                        let what = format!("filters: {} is no text", type_at.shown());
+                        return Err(type_at.wrong(what, "JSON whose strings are Unicode"));
+                    }
                     self.not_enforced.insert(cut(&name));
-                    others.push(node.compact());
+                    others.push(text);
                 }
             }
             if !names.insert(name) {

@@ -67,7 +67,8 @@ pub(super) fn find_start(
     let mut warnings: Vec<String> = Vec::new();
     warnings.extend(shared.runtime_warning());
     let in_memory = options.durability == Durability::Memory;
-    let durable = match Durable::exists(storage, &shared.place.durable).unwrap_or(false) {
+    let has_facts = Durable::exists(storage, &shared.place.durable).unwrap_or(false);
+    let durable = match has_facts {
         true => Durable::peek(storage, &shared.place.durable)?,
         false => Default::default(),
     };
@@ -101,6 +102,22 @@ pub(super) fn find_start(
         ..Tail::default()
     };
     let is_gone = segment::list(storage, &shared.place.log, LogKind::Commands)?.is_empty();
+    let lacks_facts = !has_facts && !is_gone;
+    let lacks_commands = is_gone && !snapshots.list()?.is_empty();
+    if !in_memory && (lacks_facts || lacks_commands) {
+        bail!(
+            "{} is missing at offset 0, but there was more: copy the whole folder again or restore \
+             it from a backup",
+            match lacks_facts {
+                true => shared.place.durable.join(store::durable::DURABLE_NAME),
+                false => segment::path(&shared.place.log, LogKind::Commands, 1),
+            }
+            .display()
+        );
+    }
+    if !in_memory && !is_new && !has_facts && is_gone {
+        warnings.push("the folder was begun before but has no log: it begins anew".to_owned());
+    }
     if in_memory && !is_new && is_gone {
         warnings.push(format!(
             "the logs lay in memory, in {}, and are gone: commands after sequence {} are lost",

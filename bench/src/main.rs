@@ -1,0 +1,153 @@
+//! `bench engine`, `bench pipeline`: figures of the engine alone and of the whole path.
+#![allow(clippy::print_stdout, reason = "a tool talks to its terminal")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use app::node::Waiting;
+use bench::workload::{FULL_SIZE, Mix, Workload};
+use bench::{Result, engine_bench, pipeline_bench};
+use clap::{Parser, ValueEnum};
+use replication::Durability;
+
+/// Measures; asserts only that the work was done right.
+#[derive(Debug, Parser)]
+enum Arguments {
+    /// The engine alone on a random market and, beside a naive book, on mixes of operations
+    Engine {
+        /// Operations of each mix
+        #[arg(long, default_value_t = FULL_SIZE)]
+        operations: usize,
+        /// Commands of the random market
+        #[arg(long, default_value_t = 500_000)]
+        commands: u64,
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Only these mixes
+        #[arg(long = "mix", value_enum, default_values_t = MixName::value_variants().to_vec())]
+        mixes: Vec<MixName>,
+    },
+    /// The whole path, for each durability, in temporary folders
+    Pipeline {
+        /// Commands of the throughput run
+        #[arg(long, default_value_t = 300_000)]
+        commands: u64,
+        /// Round trips with one command in flight; by default 20,000, for sync 3,000
+        #[arg(long)]
+        latency: Option<u64>,
+        /// With one the rehearsed orders are the very ones that are placed
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=7))]
+        producers: u8,
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        #[arg(long, value_enum, default_value_t = WaitingName::Park)]
+        waiting: WaitingName,
+        /// Only these durabilities
+        #[arg(long = "durability", value_enum, default_values_t = DurabilityName::value_variants().to_vec())]
+        durabilities: Vec<DurabilityName>,
+        /// Make the data folders in this one
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
+    /// Writes an operation file
+    Operations {
+        mix: MixName,
+        file: PathBuf,
+        #[arg(long, default_value_t = FULL_SIZE)]
+        operations: usize,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MixName {
+    A,
+    B,
+    C,
+}
+
+impl From<MixName> for Mix {
+    fn from(name: MixName) -> Mix {
+        match name {
+            MixName::A => Mix::A,
+            MixName::B => Mix::B,
+            MixName::C => Mix::C,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum WaitingName {
+    Spin,
+    Yield,
+    Park,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DurabilityName {
+    Memory,
+    Async,
+    Sync,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let tell = &mut |line: &str| println!("{line}");
+    match arguments {
+        Arguments::Engine { operations, commands, seed, rounds, mixes } => {
+            let mixes = mixes.into_iter().map(Mix::from).collect();
+            let options = engine_bench::Options { operations, commands, seed, rounds, mixes };
+            engine_bench::run(&options, tell)
+        }
+        Arguments::Pipeline {
+            commands,
+            latency,
+            producers,
+            seed,
+            rounds,
+            waiting,
+            durabilities,
+            data,
+        } => {
+            let waiting = match waiting {
+                WaitingName::Spin => Waiting::Spin,
+                WaitingName::Yield => Waiting::Yield,
+                WaitingName::Park => Waiting::Park,
+            };
+            let durabilities = durabilities
+                .into_iter()
+                .map(|name| match name {
+                    DurabilityName::Memory => Durability::Memory,
+                    DurabilityName::Async => Durability::Async,
+                    DurabilityName::Sync => Durability::Sync,
+                })
+                .collect();
+            let options = pipeline_bench::Options {
+                commands,
+                latency,
+                producers,
+                seed,
+                rounds,
+                waiting,
+                durabilities,
+                data,
+            };
+            pipeline_bench::run(&options, tell)
+        }
+        Arguments::Operations { mix, file, operations } => {
+            Ok(std::fs::write(file, Workload::generate(mix.into(), operations).encode())?)
+        }
+    }
+}
