@@ -7,10 +7,13 @@
 //! ```
 //! `UPDATE_GOLDEN=1` rewrites the file.
 
-use std::process::Command;
+use std::process;
 
-use app::market::Shape;
+use app::market::{Shape, venue_commands};
 use app::simulate::{Lockstep, Orders, Simulation};
+use engine::Engine;
+use protocol::command::{DefineInstrument, GatewayJoined, NewOrder, OrderRequest};
+use protocol::*;
 use replication::Durability;
 use store::SimDisk;
 
@@ -45,7 +48,7 @@ fn outcomes() -> String {
 #[test]
 fn the_same_seed_gives_the_golden_hashes_everywhere() {
     let here = outcomes();
-    let child = Command::new(std::env::current_exe().unwrap())
+    let child = process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "determinism::prints_its_outcomes", "--nocapture"])
         .env(CHILD, "1")
         .output()
@@ -62,4 +65,57 @@ fn the_same_seed_gives_the_golden_hashes_everywhere() {
 #[test]
 fn another_seed_gives_another_market() {
     assert_ne!(outcome(7), outcome(8));
+}
+
+/// 4,096 × scale: with more than 4,096 open orders every second multiple, with more than 8,192 (three
+/// times as many, rounded up) every fourth.
+#[test]
+fn a_large_state_is_hashed_less_often() {
+    let shape = Shape { instruments: 1, accounts: 1, ..Shape::default() };
+    let mut engine = Engine::new();
+    let mut hashed = Vec::new();
+    let mut apply = |command: &Command| {
+        let mut events = Vec::new();
+        let sequence = engine.last_sequence().next();
+        engine.apply(&Sequenced { sequence, stamp: Stamp(1), command }, &mut events);
+        let refused = |event: &Event| matches!(event, Event::CommandRefused(_));
+        assert!(!events.iter().any(refused), "{command:?}: {events:?}");
+        let is_hash = |event: &Event| matches!(event, Event::StateHashed(_));
+        hashed.extend(events.iter().any(is_hash).then_some(sequence.0));
+    };
+    let origin = Origin { node: 1, slot: 1, incarnation: 1, number: 0 };
+    let envelope = Envelope { origin, ..Envelope::INTERNAL };
+    let mut venue = venue_commands(&shape);
+    apply(&venue.remove(0));
+    apply(&GatewayJoined { envelope, nonce: 0 }.into());
+    venue.retain(|command| !matches!(command, Command::SetVenueLimits(_)));
+    let open = InstrumentDefinition::open(
+        Text::new("AB").unwrap(),
+        Text::new("A").unwrap(),
+        Text::new("USDT").unwrap(),
+    );
+    venue.push(DefineInstrument { envelope, definition: open }.into());
+    let orders = (0..17_000).map(|number| {
+        let request = OrderRequest {
+            account: AccountId(1),
+            instrument: InstrumentId(2),
+            side: Side::Buy,
+            kind: OrderKind::Limit,
+            time_in_force: TimeInForce::Gtc,
+            stp_mode: StpMode::None,
+            quantity_unit: QuantityUnit::Base,
+            price: Price(SCALE),
+            quantity: Quantity(1),
+            stop_price: Price::ZERO,
+            client_order_id: Text::new(&number.to_string()).unwrap(),
+            strategy_id: 0,
+            strategy_type: 0,
+        };
+        Command::from(NewOrder { envelope, request, dry_run: false })
+    });
+    for (mut command, number) in venue.into_iter().chain(orders).zip(1..) {
+        command.envelope_mut().origin = Origin { number, ..origin };
+        apply(&command);
+    }
+    assert_eq!(hashed, [4_096, 8_192, 16_384]);
 }
