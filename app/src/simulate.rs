@@ -40,7 +40,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// A producer gives its core away so often before it sleeps.
 const IDLE_TURNS: u32 = 1_000;
 /// How often waiting threads look.
-const LOOK: Duration = Duration::from_micros(200);
+const LOOK: Duration = Duration::from_millis(1);
 
 /// What to simulate.
 pub struct Simulation {
