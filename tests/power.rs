@@ -141,6 +141,21 @@ impl Victim {
         hashes
     }
 
+    /// The process dies, not the power; a node starts on the same disk, and then the power goes: what
+    /// that start found and showed is there again.
+    fn crash_start_and_cut(self, seed: u64) {
+        let Victim { disk, lockstep, durability, .. } = self;
+        drop(lockstep);
+        let start = |disk: &SimDisk| {
+            let options = small_segments(simulated(disk.shared(), durability));
+            let clock = VirtualClock::starting_at(0);
+            let (_, found) = Node::open(&options, Box::new(clock)).unwrap();
+            (found.sequence, found.events_hash)
+        };
+        let shown = start(&disk);
+        assert_eq!(start(&disk.cut(seed)), shown, "cut {seed} after a start");
+    }
+
     /// Lets the power go within a turn, between two operations on the disk.
     fn turn_until_power_goes(&mut self, operations: u64) {
         self.disk.power_off_after(Some(operations));
@@ -161,6 +176,7 @@ fn go_on(
     options: &NodeOptions,
 ) -> Result<(), String> {
     let recovered = (node.apply.engine().last_sequence().0, node.apply.events_hash());
+    let at_once = disk.cut(seed ^ 2);
     for _ in 0..3 {
         clock.advance(2_000_000_000);
         while node.poll().map_err(|error| format!("does not go on: {error:#}"))? {}
@@ -177,13 +193,14 @@ fn go_on(
     if again(options)? != added {
         return Err(format!("another start does not find {added:?}"));
     }
-    let cut_again = NodeOptions { storage: disk.cut(seed ^ 1).shared(), ..options.clone() };
-    let found = again(&cut_again)?;
-    // A start makes durable what it found.
-    match found.0 < recovered.0 || (found.0 == recovered.0 && found != recovered) {
-        true => Err(format!("a second cut left {found:?} of {recovered:?}")),
-        false => Ok(()),
+    // A start makes durable what it found, before it shows anything of it.
+    for (second_cut, shown) in [(at_once, recovered), (disk.cut(seed ^ 1), added)] {
+        let found = again(&NodeOptions { storage: second_cut.shared(), ..options.clone() })?;
+        if found != shown {
+            return Err(format!("a second cut left {found:?} of {shown:?}"));
+        }
     }
+    Ok(())
 }
 
 /// Cuts many simulations many times; gives the losses.
@@ -202,6 +219,10 @@ fn cut_often(durability: Durability, cuts: u64, lie: bool) -> Vec<Loss> {
                 victim.lockstep.node.apply.snapshot().unwrap();
             }
             victim.note();
+            if at == CUTS_PER_SIMULATION && !lie && seed.is_multiple_of(2) {
+                victim.crash_start_and_cut(seed);
+                break;
+            }
             if at == CUTS_PER_SIMULATION {
                 victim.turn_until_power_goes(random.below(12));
             }
