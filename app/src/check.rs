@@ -9,10 +9,7 @@ use protocol::event::*;
 use protocol::{Event, InstrumentId, Side};
 
 use crate::events::{EventReader, Seen};
-use crate::simulate::{Answer, Answers};
-
-/// Slot 0 is the set-up's.
-const SETUP_SLOT: u8 = 0;
+use crate::simulate::{Answer, Answers, venue};
 
 /// What was last seen of an instrument.
 #[derive(Debug, Default, Clone, Copy)]
@@ -68,7 +65,7 @@ impl Checker {
 impl State {
     fn answer(&self, seen: &Seen<'_>, answers: &mut Answers) -> Result<()> {
         let origin = seen.command.origin;
-        if origin.slot == SETUP_SLOT {
+        if origin.slot == venue::SLOT {
             return Ok(());
         }
         let answer = Answer {
