@@ -20,14 +20,17 @@ pub use ingest::Ingest;
 pub use recover::Recovered;
 pub use threads::{Running, Threads, Waiting, Waker};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use replication::{Alone, AloneOptions, Clock, Durability};
 use store::segment::Identity;
-use store::{Cursors, CursorsReader, Lock, ReaderSlot, ReaderSlots, Runtime, Snapshots, Storage};
+use store::{
+    Cursors, CursorsReader, Error, Lock, ReaderSlot, ReaderSlots, Runtime, Snapshots, Storage,
+};
 
 /// Where a node lives and how it writes. Nothing here influences an event.
 #[derive(Clone)]
@@ -82,7 +85,7 @@ impl Node {
     pub fn open(options: &NodeOptions, clock: Box<dyn Clock>) -> Result<(Node, Recovered)> {
         let lock = match options.is_simulated {
             true => None,
-            false => Some(Arc::new(Lock::acquire(&options.data)?)),
+            false => Some(Arc::new(lock(&options.data)?)),
         };
         let storage = &options.storage;
         let files::Opened { file, runtime, is_new } = files::open(storage.as_ref(), options)?;
@@ -151,6 +154,20 @@ impl Node {
             runtime.close()?;
         }
         Ok(())
+    }
+}
+
+/// A process that was killed a moment ago may still be on its way out and hold the lock.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
+const LOCK_LOOK: Duration = Duration::from_millis(10);
+
+fn lock(data: &Path) -> Result<Lock, Error> {
+    let began = Instant::now();
+    loop {
+        match Lock::acquire(data) {
+            Err(Error::Locked { .. }) if began.elapsed() < LOCK_WAIT => thread::sleep(LOCK_LOOK),
+            outcome => return outcome,
+        }
     }
 }
 
