@@ -49,7 +49,7 @@ impl Folder {
 
     /// How far a log is known to be on disk; nothing of a log in memory is.
     pub fn durable_position(&self, kind: LogKind) -> Result<u64> {
-        let is_on_disk = self.node.memory_log.is_none();
+        let is_on_disk = !self.place.in_memory;
         if !is_on_disk || !Durable::exists(self.storage.as_ref(), &self.place.durable)? {
             return Ok(0);
         }

@@ -164,11 +164,7 @@ pub fn inspect(data: &Path, out: &mut dyn Write) -> Result<()> {
     let identity = folder.node.identity;
     let log = folder.place.log.display();
     writeln!(out, "cluster {:032x} node {}", identity.cluster, identity.node)?;
-    writeln!(
-        out,
-        "logs in {log} ({})",
-        if folder.node.memory_log.is_some() { "memory" } else { "disk" }
-    )?;
+    writeln!(out, "logs in {log} ({})", if folder.place.in_memory { "memory" } else { "disk" })?;
     writeln!(
         out,
         "this build: segments {} commands {COMMAND_SCHEMA:016x} events {EVENT_SCHEMA:016x} rules {}",

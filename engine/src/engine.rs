@@ -255,10 +255,6 @@ impl Engine {
         (free, locked)
     }
 
-    pub fn open_order(&self, order: OrderId) -> Option<OpenOrder> {
-        self.orders.find(order).map(|slot| OpenOrder::of(self.orders.get(slot)))
-    }
-
     /// All open orders, by id.
     pub fn open_orders(&self) -> Vec<OpenOrder> {
         let mut orders: Vec<_> = self.orders.iter().map(OpenOrder::of).collect();

@@ -141,12 +141,6 @@ words! {
     }
 }
 
-impl OrderStatus {
-    pub const fn is_open(self) -> bool {
-        matches!(self, OrderStatus::New | OrderStatus::PartiallyFilled)
-    }
-}
-
 words! {
     /// Why an order was closed without being filled.
     pub enum CloseReason {

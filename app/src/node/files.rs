@@ -28,6 +28,8 @@ const NODE_LENGTH_MAX: u64 = 4096;
 pub struct Place {
     /// Segments of both logs.
     pub log: PathBuf,
+    /// The segments lie in memory (durability `memory`).
+    pub in_memory: bool,
     /// The durable facts; always on disk.
     pub durable: PathBuf,
     pub snapshots: PathBuf,
@@ -37,7 +39,8 @@ impl Place {
     pub(super) fn of(data: &Path, file: &NodeFile) -> Place {
         let durable = data.join("log");
         let log = file.memory_log.clone().unwrap_or_else(|| durable.clone());
-        Place { log, durable, snapshots: data.join("snapshots") }
+        let in_memory = file.memory_log.is_some();
+        Place { log, in_memory, durable, snapshots: data.join("snapshots") }
     }
 
     /// The parts of a folder that is only looked at.

@@ -17,6 +17,8 @@ pub struct Ingest {
     clock: Box<dyn Clock>,
     cursors: Cursors,
     clock_steps: u64,
+    /// Records dropped because they were no command, as far as was told.
+    unreadable: u64,
     /// The disk is full: nothing new is taken until what was taken can be written.
     is_stalled: bool,
 }
@@ -24,7 +26,15 @@ pub struct Ingest {
 impl Ingest {
     pub(super) fn new(replication: Alone, clock: Box<dyn Clock>, cursors: Cursors) -> Ingest {
         let sequencer = Sequencer::new(replication.payload_length_max());
-        Ingest { sequencer, replication, clock, cursors, clock_steps: 0, is_stalled: false }
+        Ingest {
+            sequencer,
+            replication,
+            clock,
+            cursors,
+            clock_steps: 0,
+            unreadable: 0,
+            is_stalled: false,
+        }
     }
 
     /// Adds a producer's ring.
@@ -49,6 +59,7 @@ impl Ingest {
         self.sequencer.release(self.replication.committed().sequence);
         self.publish();
         self.report_clock();
+        self.report_unreadable();
         Ok(proposed)
     }
 
@@ -83,6 +94,14 @@ impl Ingest {
         cursors.publish(CursorKind::Appended, tail.position, tail.sequence);
         cursors.publish(CursorKind::Committed, committed.position, committed.sequence);
         cursors.publish(CursorKind::Durable, self.replication.durable_position(), 0);
+    }
+
+    fn report_unreadable(&mut self) {
+        let unreadable = self.sequencer.unreadable();
+        if unreadable != self.unreadable {
+            self.unreadable = unreadable;
+            eprintln!("outcry: {unreadable} records of rings were no commands and are dropped");
+        }
     }
 
     fn report_clock(&mut self) {

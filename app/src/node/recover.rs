@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use engine::Engine;
 use protocol::EVENT_SCHEMA;
 use replication::{Durability, Settler};
+use store::durable::DURABLE_NAME;
 use store::reader::From;
 use store::recovery::Recovery;
 use store::segment::{self, LogKind, Opened, Tail};
@@ -101,31 +102,47 @@ pub(super) fn find_start(
         stamp: facts.stamp,
         ..Tail::default()
     };
-    let is_gone = segment::list(storage, &shared.place.log, LogKind::Commands)?.is_empty();
-    let lacks_facts = !has_facts && !is_gone;
-    let lacks_commands = is_gone && !snapshots.list()?.is_empty();
-    if !in_memory && (lacks_facts || lacks_commands) {
-        bail!(
-            "{} is missing at offset 0, but there was more: copy the whole folder again or restore \
-             it from a backup",
-            match lacks_facts {
-                true => shared.place.durable.join(store::durable::DURABLE_NAME),
-                false => segment::path(&shared.place.log, LogKind::Commands, 1),
-            }
-            .display()
-        );
-    }
-    if !in_memory && !is_new && !has_facts && is_gone {
-        warnings.push("the folder was begun before but has no log: it begins anew".to_owned());
-    }
-    if in_memory && !is_new && is_gone {
-        warnings.push(format!(
-            "the logs lay in memory, in {}, and are gone: commands after sequence {} are lost",
-            shared.place.log.display(),
-            facts.sequence
-        ));
-    }
+    let has_snapshots = !snapshots.list()?.is_empty();
+    let loss = check_presence(shared, has_facts, has_snapshots, is_new, facts.sequence)?;
+    warnings.extend(loss);
     Ok(Start { engine, facts, commands, durable_events_position, warnings })
+}
+
+/// Refuses a folder on disk that lacks what its other parts show it had; says what is lost when logs
+/// in memory are gone.
+fn check_presence(
+    shared: &Shared,
+    has_facts: bool,
+    has_snapshots: bool,
+    is_new: bool,
+    sequence: u64,
+) -> Result<Option<String>> {
+    let (log, durable) = (&shared.place.log, &shared.place.durable);
+    let is_gone = segment::list(shared.storage.as_ref(), log, LogKind::Commands)?.is_empty();
+    if shared.place.in_memory {
+        let is_lost = is_gone && !is_new;
+        return Ok(is_lost.then(|| {
+            format!(
+                "the logs lay in memory, in {}, and are gone: commands after sequence {sequence} \
+                 are lost",
+                log.display()
+            )
+        }));
+    }
+    let missing = match is_gone {
+        false if !has_facts => durable.join(DURABLE_NAME),
+        true if has_snapshots => segment::path(log, LogKind::Commands, 1),
+        _ => {
+            let is_bare = is_gone && !has_facts && !is_new;
+            let warning = "the folder was begun before but has no log: it begins anew";
+            return Ok(is_bare.then(|| warning.to_owned()));
+        }
+    };
+    bail!(
+        "{} is missing at offset 0, but there was more: copy the whole folder again or restore it \
+         from a backup",
+        missing.display()
+    );
 }
 
 /// Every segment of a log is there and has its size, also below the newest snapshot, whose frames
