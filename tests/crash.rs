@@ -60,6 +60,7 @@ fn simulate_until_killed() {
         waiting: app::node::Waiting::Park,
         cores: Vec::new(),
         strict_pinning: false,
+        on_published: None,
     };
     let answers = Box::new(std::io::stdout());
     let options = on_disk(Path::new(&folder), durability);

@@ -14,6 +14,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the exchange: REST, WebSocket API, streams and admin API on one port
+    Serve(Serve),
+    /// Send orders at a steady rate over the WebSocket API and measure the answers
+    Load(Load),
     /// Run a seeded random market through the whole path; killable, goes on where it was
     Simulate(Simulate),
     /// Show what a configuration means
@@ -60,6 +64,57 @@ pub struct Settings {
     /// Any setting: `--set log.durability=sync`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub settings: Settings,
+    /// A venue that is alive: four symbols, two accounts with keys, and bots that trade
+    #[arg(long)]
+    pub demo: bool,
+    /// Address and port; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Seed of the demo's bots
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Written when it serves: {"pid":…,"http":"http://…","ws":"ws://…"}
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Load {
+    /// Addresses and keys: the `demo.env` of a running `serve --demo`
+    #[arg(long, value_name = "FILE", default_value = "./outcry-data/demo.env")]
+    pub env: PathBuf,
+    /// Orders and cancels a second over all connections
+    #[arg(long, default_value_t = 10_000)]
+    pub rate: u64,
+    /// Time that is measured
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
+    /// Time before it that is not
+    #[arg(long, default_value_t = 1)]
+    pub warm_up: u64,
+    /// Connections, each logged on with an account of its own
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub connections: u16,
+    /// Symbols; none: all there are, at most four
+    #[arg(long, value_name = "SYMBOL")]
+    pub symbol: Vec<String>,
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Append a line for every answer to this file before it counts
+    #[arg(long, value_name = "FILE")]
+    pub recorder: Option<PathBuf>,
+    /// A connection that is lost ends the run and is no error
+    #[arg(long)]
+    pub tolerate_disconnect: bool,
+    /// Leave open orders as they are at the end
+    #[arg(long)]
+    pub leave_open: bool,
 }
 
 #[derive(Debug, Args)]

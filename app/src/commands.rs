@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, bail};
+use gateway::exchange_info;
 use replication::Durability;
 
 use crate::cli;
 use crate::config::{self, Config, Fused, Local, VenueState, plan};
-use crate::exchange_info;
+use crate::import::import_to;
 use crate::market::Shape;
 use crate::node::{NodeFile, NodeOptions, Threads, Waiting};
 use crate::offline::Folder;
@@ -46,7 +47,7 @@ pub fn simulate(args: &cli::Simulate, orders: &Orders) -> Result<Summary> {
 }
 
 /// What the configuration's venue is missing in a state. Runs when the node holds its folder.
-fn planner(config: &Config) -> Planner {
+pub(crate) fn planner(config: &Config) -> Planner {
     let config = config.clone();
     Box::new(move |state| {
         let sealer = Sealer::open_or_create(&config.local.data_directory)?;
@@ -78,7 +79,7 @@ pub fn config(command: &cli::Config, out: &mut dyn Write) -> Result<()> {
 pub fn instruments(command: &cli::Instruments, out: &mut dyn Write) -> Result<bool> {
     let cli::Instruments::Import { file, out: toml, json } = command;
     if !json {
-        return exchange_info::import_to(file, toml.as_deref(), out);
+        return import_to(file, toml.as_deref(), out);
     }
     let imported = exchange_info::import(file)?;
     serde_json::to_writer_pretty(&mut *out, &exchange_info::to_json(&imported.instruments))?;
@@ -94,7 +95,7 @@ fn venue_state(data: &Path) -> Result<VenueState> {
     }
 }
 
-fn load(settings: &cli::Settings, durability: Option<&str>) -> Result<Config> {
+pub(crate) fn load(settings: &cli::Settings, durability: Option<&str>) -> Result<Config> {
     let mut flags = Vec::new();
     for set in &settings.set {
         let (key, value) =
@@ -110,7 +111,7 @@ fn load(settings: &cli::Settings, durability: Option<&str>) -> Result<Config> {
     Ok(config::load(settings.config.as_deref(), config::environment(), &flags)?)
 }
 
-fn node_options(local: &Local) -> Result<NodeOptions> {
+pub(crate) fn node_options(local: &Local) -> Result<NodeOptions> {
     Ok(NodeOptions {
         data: local.data_directory.clone(),
         durability: match local.durability {
@@ -131,7 +132,7 @@ fn node_options(local: &Local) -> Result<NodeOptions> {
     })
 }
 
-fn threads(local: &Local) -> Threads {
+pub(crate) fn threads(local: &Local) -> Threads {
     let cores = available_parallelism().map_or(1, usize::from);
     Threads {
         is_fused: match local.fused {
@@ -146,6 +147,7 @@ fn threads(local: &Local) -> Threads {
         },
         cores: local.cores.clone(),
         strict_pinning: local.strict_pinning,
+        on_published: None,
     }
 }
 

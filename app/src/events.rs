@@ -26,6 +26,8 @@ pub struct EventReader {
     hash: RollingHash,
     command: Option<CommandBegan>,
     slot: Option<ReaderSlot>,
+    /// Where `published` stood at the last poll.
+    published: u64,
 }
 
 impl EventReader {
@@ -46,7 +48,13 @@ impl EventReader {
         let reader = Reader::open(storage, log, LogKind::Events, from, limit, true)?;
         let hash = RollingHash(reader.tail().hash);
         let slot = readers.claim(reader.position());
-        Ok(EventReader { reader, readers: readers.clone(), hash, command: None, slot })
+        let readers = readers.clone();
+        Ok(EventReader { reader, readers, hash, command: None, slot, published: 0 })
+    }
+
+    /// Was anything published since the last poll?
+    pub fn has_news(&self) -> bool {
+        self.readers.cursors.position(CursorKind::Published) != self.published
     }
 
     /// Where the next frame begins.
@@ -59,6 +67,7 @@ impl EventReader {
     /// Errors: the log was cut or retired below the cursor, or is damaged.
     pub fn poll(&mut self, mut see: impl FnMut(Seen<'_>) -> Result<()>) -> Result<bool> {
         let published = self.readers.cursors.position(CursorKind::Published);
+        self.published = published;
         let mut seen = false;
         while let Some(frame) = self.reader.next(published).context("event log")? {
             seen = true;

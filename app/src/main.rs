@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use app::cli::{Capture, Cli, Command};
 use app::simulate::Orders;
-use app::{capture, commands, replay, verify};
+use app::{capture, commands, load, replay, serve, verify};
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -45,6 +45,8 @@ fn run(command: Command) -> Result<bool> {
             }
             true
         }
+        Command::Serve(args) => serve::serve(&args, &signals()?).map(|()| true)?,
+        Command::Load(args) => load::load(&args, &signals()?, out)?,
         Command::Config(config) => commands::config(&config, out).map(|()| true)?,
         Command::Instruments(instruments) => commands::instruments(&instruments, out)?,
         Command::Replay { data, to, quiet } => {

@@ -7,9 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use app::events::EventReader;
-use app::gateway::Gateway;
 use app::market::Shape;
 use app::node::{Node, NodeOptions, Readers, Running, Threads, Waiting, Waker};
+use app::slot::Slot;
 use protocol::{Command, Event, Stamp};
 use replication::{Durability, SystemClock};
 
@@ -104,7 +104,7 @@ fn measure(durability: Durability, options: &Options, figures: &mut Figures) -> 
     let readers = node.readers();
     let mut senders = Vec::new();
     for slot in 0..=options.producers {
-        let (gateway, consumer) = Gateway::new(slot, RING_BYTES, &readers, Waker::default())?;
+        let (gateway, consumer) = Slot::new(slot, RING_BYTES, &readers, Waker::default())?;
         node.ingest.attach(consumer);
         senders.push(Sender { gateway, answered: 0 });
     }
@@ -113,6 +113,7 @@ fn measure(durability: Durability, options: &Options, figures: &mut Figures) -> 
         waiting: options.waiting,
         cores: Vec::new(),
         strict_pinning: false,
+        on_published: None,
     };
     let running = Running::start(node, &threads)?;
     senders.iter_mut().for_each(|sender| sender.gateway.set_waker(running.waker()));
@@ -214,7 +215,7 @@ fn set_up(mut admin: Sender, venue: &[Command]) -> Result<()> {
 
 /// A gateway that counts its answers.
 struct Sender {
-    gateway: Gateway,
+    gateway: Slot,
     answered: u64,
 }
 
@@ -263,7 +264,7 @@ impl Sender {
         let Sender { gateway, answered } = self;
         let mut gap = None;
         let seen = gateway.poll(|seen| {
-            if matches!(seen.event, Event::CommandAnswered(_)) && Gateway::is_own(&origin, &seen) {
+            if matches!(seen.event, Event::CommandAnswered(_)) && Slot::is_own(&origin, &seen) {
                 let number = seen.command.origin.number;
                 if number != *answered + 1 {
                     gap = Some(number);

@@ -20,7 +20,7 @@ pub mod reject;
 pub mod text;
 pub mod words;
 
-pub use command::{COMMAND_SCHEMA, Command, CommandRecord, Envelope, Origin};
+pub use command::{ApiKey, COMMAND_SCHEMA, Command, CommandRecord, Envelope, Origin};
 pub use event::{EVENT_SCHEMA, Event, EventRecord};
 pub use hash::RollingHash;
 pub use ids::*;

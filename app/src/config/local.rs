@@ -56,6 +56,10 @@ pub struct Local {
     pub snapshots_kept: u32,
     /// 0: nothing is ever removed.
     pub retention_bytes_max: u64,
+    /// Of the admin API; none switches it off.
+    pub admin_token: Option<String>,
+    /// Bounds and switches of the gateway.
+    pub gateway: gateway::Options,
 }
 
 /// One local setting: its key in the file and on the command line, and all that is said about it.
@@ -88,8 +92,9 @@ impl Setting {
             || !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         match (self.key, plain) {
             ("threads.cores", _) => format!("[{text}]"),
+            ("admin.token", _) if !text.is_empty() => gateway::exchange_info::quoted("***"),
             (_, true) => text.to_string(),
-            (_, false) => crate::exchange_info::quoted(text),
+            (_, false) => gateway::exchange_info::quoted(text),
         }
     }
 }
@@ -106,6 +111,147 @@ pub const SETTINGS: &[Setting] = &[
         allowed: "ADDRESS:PORT with a numeric address; port 0 takes a free one",
         about: "Where `serve` listens.",
         put: |local, text| text.parse().ok().map(|address| local.listen = address),
+    },
+    Setting {
+        key: "server.connections_max",
+        default: "4096",
+        allowed: "1 to 1000000 connections",
+        about: "Open WebSocket connections of all kinds; more are refused.",
+        put: |local, text| {
+            let number = whole(text, 1, 1000000)?;
+            local.gateway.connections_max = usize::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "server.connects_per_five_minutes",
+        default: "300",
+        allowed: "0 to 1000000 attempts; 0 is no bound",
+        about: "WebSocket connection attempts of one address in five minutes.",
+        put: |local, text| {
+            let number = whole(text, 0, 1000000)?;
+            local.gateway.connects_per_five_minutes = u32::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "server.streams_max",
+        default: "1024",
+        allowed: "1 to 100000 streams",
+        about: "Streams of one connection.",
+        put: |local, text| {
+            let number = whole(text, 1, 100000)?;
+            local.gateway.streams_max = usize::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "server.stream_messages_per_second",
+        default: "5",
+        allowed: "0 to 1000000 messages; 0 is no bound",
+        about: "Messages a second that a client of streams may send; more cut it off.",
+        put: |local, text| {
+            let number = whole(text, 0, 1000000)?;
+            local.gateway.stream_messages_per_second = u32::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "server.request_bytes_max",
+        default: "65536",
+        allowed: "1024 to 16777216 bytes",
+        about: "The largest request: body, query or WebSocket message.",
+        put: |local, text| {
+            let number = whole(text, 1024, 16777216)?;
+            local.gateway.request_bytes_max = usize::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "server.pending_max",
+        default: "65536",
+        allowed: "1 to 4194304 requests",
+        about: "Requests that wait for their answer; more are refused (-1008).",
+        put: |local, text| {
+            let number = whole(text, 1, 4194304)?;
+            local.gateway.pending_max = usize::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "server.outbox_messages_max",
+        default: "16384",
+        allowed: "16 to 16777216 messages",
+        about: "Messages that may wait for one connection; then it is cut off as too slow.",
+        put: |local, text| {
+            let number = whole(text, 16, 16777216)?;
+            local.gateway.outbox.messages_max = usize::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "server.outbox_bytes_max",
+        default: "16777216",
+        allowed: "65536 to 17179869184 bytes",
+        about: "Bytes that may wait for one connection; then it is cut off as too slow.",
+        put: |local, text| {
+            let number = whole(text, 65536, 17179869184)?;
+            local.gateway.outbox.bytes_max = usize::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "server.ping_interval_ms",
+        default: "20000",
+        allowed: "10 to 3600000 milliseconds",
+        about: "How often WebSocket connections are pinged.",
+        put: |local, text| {
+            let number = whole(text, 10, 3600000)?;
+            local.gateway.ping_interval = Duration::from_millis(number);
+            Some(())
+        },
+    },
+    Setting {
+        key: "server.pong_timeout_ms",
+        default: "60000",
+        allowed: "10 to 3600000 milliseconds",
+        about: "A connection that answers no ping for so long is closed.",
+        put: |local, text| {
+            let number = whole(text, 10, 3600000)?;
+            local.gateway.pong_timeout = Duration::from_millis(number);
+            Some(())
+        },
+    },
+    Setting {
+        key: "server.connection_age_max_s",
+        default: "86400",
+        allowed: "1 to 31536000 seconds",
+        about: "A connection that is older is closed, as the venue does after 24 hours.",
+        put: |local, text| {
+            let number = whole(text, 1, 31536000)?;
+            local.gateway.connection_age_max = Duration::from_secs(number);
+            Some(())
+        },
+    },
+    Setting {
+        key: "server.rate_limits",
+        default: "true",
+        allowed: "true, false",
+        about: "The venue's rate limits are applied; false: they are shown and counted only.",
+        put: |local, text| {
+            one_of(text, &[("true", true), ("false", false)])
+                .map(|applied| local.gateway.rate_limits = applied)
+        },
+    },
+    Setting {
+        key: "server.listen_keys",
+        default: "false",
+        allowed: "true, false",
+        about: "The legacy `userDataStream` with listen keys, retired by Binance on 2026-02-20.",
+        put: |local, text| {
+            one_of(text, &[("true", true), ("false", false)])
+                .map(|kept| local.gateway.listen_keys = kept)
+        },
     },
     Setting {
         key: "data.directory",
@@ -243,6 +389,82 @@ pub const SETTINGS: &[Setting] = &[
                 snapshot are removed; a replay then begins at that snapshot.",
         put: |local, text| whole(text, 0, 1 << 60).map(|bytes| local.retention_bytes_max = bytes),
     },
+    Setting {
+        key: "admin.token",
+        default: "",
+        allowed: "text of printable ASCII without blanks; empty: the admin API is off",
+        about: "What callers of the admin API send as `Authorization: Bearer TOKEN`.",
+        put: |local, text| {
+            let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+            is_plain.then(|| local.admin_token = (!text.is_empty()).then(|| text.to_owned()))
+        },
+    },
+    Setting {
+        key: "admin.remote",
+        default: "false",
+        allowed: "true, false",
+        about: "The admin API answers callers on other machines, too.",
+        put: |local, text| {
+            one_of(text, &[("true", true), ("false", false)])
+                .map(|remote| local.gateway.admin_remote = remote)
+        },
+    },
+    Setting {
+        key: "history.trades",
+        default: "10000",
+        allowed: "1 to 10000000 trades",
+        about: "Public trades kept of each symbol, and as many aggregate trades.",
+        put: |local, text| {
+            let number = whole(text, 1, 10000000)?;
+            local.gateway.history.trades = usize::try_from(number).ok()?;
+            local.gateway.history.aggregate_trades = local.gateway.history.trades;
+            Some(())
+        },
+    },
+    Setting {
+        key: "history.candles",
+        default: "1500",
+        allowed: "1 to 1000000 candles",
+        about: "Candles with trades kept of each symbol and interval.",
+        put: |local, text| {
+            let number = whole(text, 1, 1000000)?;
+            local.gateway.history.candles = usize::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "history.closed_orders",
+        default: "10000",
+        allowed: "1 to 10000000 orders",
+        about: "Closed orders kept of each account and symbol; open ones always are.",
+        put: |local, text| {
+            let number = whole(text, 1, 10000000)?;
+            local.gateway.closed_orders_max = usize::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "history.fills",
+        default: "10000",
+        allowed: "1 to 10000000 fills",
+        about: "Fills kept of each account and symbol.",
+        put: |local, text| {
+            let number = whole(text, 1, 10000000)?;
+            local.gateway.fills_max = usize::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "history.resume_messages",
+        default: "10000",
+        allowed: "0 to 10000000 messages",
+        about: "Messages kept of each stream that is read over HTTP, for resuming.",
+        put: |local, text| {
+            let number = whole(text, 0, 10000000)?;
+            local.gateway.resume_messages = usize::try_from(number).ok()?;
+            Some(())
+        },
+    },
 ];
 
 fn path(text: &str) -> Option<PathBuf> {
@@ -298,6 +520,8 @@ impl Layers {
             uncommitted_bytes_max: 0,
             snapshots_kept: 0,
             retention_bytes_max: 0,
+            admin_token: None,
+            gateway: gateway::Options::default(),
         };
         let mut layers = Layers { local, effective: Vec::with_capacity(SETTINGS.len()) };
         for setting in SETTINGS {

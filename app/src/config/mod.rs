@@ -73,7 +73,7 @@ pub fn load(
     let folder: PathBuf = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let read_file = |named: &Path| {
         let path = folder.join(named);
-        read_bounded(&path, crate::exchange_info::EXCHANGE_INFO_BYTES_MAX)
+        read_bounded(&path, gateway::exchange_info::EXCHANGE_INFO_BYTES_MAX)
             .map_err(|what| format!("{}: {what}", path.display()))
     };
     read(Some((&text, &name)), variables, flags, &read_file)

@@ -8,11 +8,11 @@ use super::source::{ConfigError, Source};
 use super::state::{KeyState, Rates, VenueState};
 use super::venue::{Deposit, Fees, Instrument, Key, KeyTerms, RateLimit};
 use super::{Account, Config};
-use crate::exchange_info::shape::{
-    CAPABILITIES, FILTERS, PRECISIONS, Word, decimal_text, permission_names, snake_case,
-};
 use crate::seal::Sealer;
 use engine::RULES_VERSION;
+use gateway::exchange_info::shape::{
+    CAPABILITIES, FILTERS, PRECISIONS, Word, decimal_text, permission_names, snake_case,
+};
 use protocol::command::*;
 use protocol::event::TransferExecuted;
 use protocol::{

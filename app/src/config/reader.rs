@@ -2,7 +2,7 @@
 //! what was read is noted for `config show`.
 
 use super::source::{ConfigError, Effective, Place, Source};
-use crate::exchange_info::shape::{Kind, Word, is_name};
+use gateway::exchange_info::shape::{Kind, Word, is_name};
 use protocol::Text;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -225,7 +225,7 @@ impl<'r, 'd> Item<'r, 'd> {
         let value = read(self)?;
         let text = self.document.text.get(self.value.span()).unwrap_or_default();
         let shown = match (self.value.get_ref(), text.contains('\n')) {
-            (DeValue::String(text), true) => crate::exchange_info::quoted(text),
+            (DeValue::String(text), true) => gateway::exchange_info::quoted(text),
             (_, true) => text.split_whitespace().collect::<Vec<_>>().join(" "),
             (_, false) => text.to_string(),
         };

@@ -1,7 +1,8 @@
 use super::*;
-use crate::exchange_info::{import_bytes, to_toml};
+use crate::import::captured;
 use crate::seal::Sealer;
 use engine::Engine;
+use gateway::exchange_info::{import, import_bytes, to_toml};
 use protocol::command::GatewayJoined;
 use protocol::{
     Command, Envelope, Event, InstrumentStatus, Origin, Sequence, Sequenced, Stamp, StpMode,
@@ -620,7 +621,7 @@ fn the_documentation_has_a_row_for_every_setting() {
 
 #[test]
 fn imported_instruments_are_read_back_from_their_tables() {
-    let info = include_str!("../exchange_info/current.json");
+    let info = include_str!("../../../gateway/src/exchange_info/current.json");
     let imported = import_bytes("current.json", info.as_bytes()).unwrap();
     assert_eq!(imported.refused, []);
     let config = parse(&to_toml(&imported.instruments), "t.toml").unwrap();
@@ -633,12 +634,16 @@ fn imported_instruments_are_read_back_from_their_tables() {
 
 #[test]
 fn the_captured_instruments_enter_a_log() {
-    let path = crate::exchange_info::captured();
+    let path = captured();
     if !path.exists() {
         println!("skipped: {} is not there", path.display());
         return;
     }
-    let tables = to_toml(&crate::exchange_info::import(&path).unwrap().instruments);
+    let imported = import(&path).unwrap().instruments;
+    let tables = to_toml(&imported);
+    let config = parse(&tables, "instruments.toml").unwrap();
+    let read: Vec<_> = config.venue.instruments.iter().map(|it| it.definition).collect();
+    assert!(read == imported);
     let exchange = Exchange::started(&tables);
     assert_eq!(exchange.state.instruments.len(), 1_695);
     assert!(exchange.plan(&tables).unwrap().is_empty());

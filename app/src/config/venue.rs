@@ -4,12 +4,12 @@ use super::key::{Material, PUBLIC_KEY_ALLOWED, SECRET_LENGTH_MAX, public_key};
 use super::reader::{Item, Result, Section};
 use super::source::{ConfigError, Source};
 use super::state::{RateLimitId, Rates};
-use crate::exchange_info::shape::{
+use crate::seal::Secret;
+use gateway::exchange_info::shape::{
     CAPABILITIES, FILTERS, Kind, PERMISSIONS, PRECISION_MAX, PRECISIONS, Word, permission_bit,
     snake_case,
 };
-use crate::exchange_info::{self, Imported, quoted};
-use crate::seal::Secret;
+use gateway::exchange_info::{self, Imported, quoted};
 use protocol::command::{
     AccountName, ApiKey, COMMISSION_RATE_MAX, TransferId, account_permission, key_permission,
 };

@@ -18,7 +18,7 @@ pub use event_log::{Divergence, EventLog};
 pub use files::{NodeFile, Place, runtime_folder};
 pub use ingest::Ingest;
 pub use recover::Recovered;
-pub use threads::{Running, Threads, Waiting, Waker};
+pub use threads::{NodeHandle, OnPublished, Running, Threads, Waiting, Waker};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -10,6 +10,9 @@ use store::{CursorKind, CursorsReader};
 
 use super::{Apply, Ingest, Node};
 
+/// Called when events were published; it must be quick and must not wait.
+pub type OnPublished = Arc<dyn Fn() + Send + Sync>;
+
 /// A stage spins for this long before it waits.
 const SPIN: Duration = Duration::from_micros(50);
 /// A parked stage looks again after this long: ticks are due, and a wake-up may be missed.
@@ -27,7 +30,7 @@ pub enum Waiting {
 }
 
 /// Where the stages run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Threads {
     /// One thread for all stages; else one each.
     pub is_fused: bool,
@@ -36,6 +39,8 @@ pub struct Threads {
     pub cores: Vec<usize>,
     /// A core that cannot be had is an error, not a warning.
     pub strict_pinning: bool,
+    /// For readers in this process that sleep.
+    pub on_published: Option<OnPublished>,
 }
 
 /// Wakes a parked stage. Producers call it after a push.
@@ -115,6 +120,8 @@ impl Idle {
 struct Requests {
     stop: AtomicBool,
     snapshot: AtomicBool,
+    /// Said by a stage that has ended.
+    ended: AtomicBool,
 }
 
 /// A node whose stages run on threads of their own.
@@ -125,6 +132,27 @@ pub struct Running {
     cursors: CursorsReader,
     stages: Option<Stages>,
     shared: super::Shared,
+}
+
+/// A running node, as other threads see it.
+#[derive(Clone)]
+pub struct NodeHandle {
+    requests: Arc<Requests>,
+    wakers: [Waker; 2],
+    pub cursors: CursorsReader,
+}
+
+impl NodeHandle {
+    /// False when a stage has ended.
+    pub fn is_running(&self) -> bool {
+        !self.requests.ended.load(Ordering::Acquire)
+    }
+
+    /// Asks for a snapshot; it is taken between two turns.
+    pub fn request_snapshot(&self) {
+        self.requests.snapshot.store(true, Ordering::Release);
+        self.wakers.iter().for_each(Waker::wake);
+    }
 }
 
 enum Stages {
@@ -162,9 +190,16 @@ impl Running {
 
     /// Asks for a snapshot; it is taken between two turns.
     pub fn request_snapshot(&self) {
-        self.requests.snapshot.store(true, Ordering::Release);
-        self.apply_waker.wake();
-        self.waker.wake();
+        self.handle().request_snapshot();
+    }
+
+    /// For those who ask from other threads while it runs.
+    pub fn handle(&self) -> NodeHandle {
+        NodeHandle {
+            requests: Arc::clone(&self.requests),
+            wakers: [self.waker.clone(), self.apply_waker.clone()],
+            cursors: self.cursors.clone(),
+        }
     }
 
     /// False when a stage has ended, by a failure.
@@ -213,6 +248,7 @@ struct Stage {
     waiting: Waiting,
     waker: Waker,
     requests: Arc<Requests>,
+    on_published: Option<OnPublished>,
 }
 
 impl Stage {
@@ -230,6 +266,14 @@ impl Stage {
             waiting: threads.waiting,
             waker: waker.clone(),
             requests: Arc::clone(requests),
+            on_published: threads.on_published.clone(),
+        }
+    }
+
+    /// Tells readers that sleep; after a turn that published something.
+    fn tell(&self) {
+        if let Some(tell) = &self.on_published {
+            tell();
         }
     }
 
@@ -240,8 +284,9 @@ impl Stage {
         let thread = thread::Builder::new().name(self.name.to_owned());
         let run = move || {
             self.waker.adopt_current_thread();
-            self.pin()?;
-            run(&self)
+            let outcome = self.pin().and_then(|()| run(&self));
+            self.requests.ended.store(true, Ordering::Release);
+            outcome
         };
         thread.spawn(run).context("cannot start a thread")
     }
@@ -272,7 +317,12 @@ impl Stage {
 fn run_fused(mut ingest: Ingest, mut apply: Apply, stage: &Stage) -> Result<(Ingest, Apply)> {
     let mut idle = Idle::new(stage.waiting);
     while !stage.is_stopped() {
-        let busy = ingest.poll()? | apply.poll()?;
+        let ingested = ingest.poll()?;
+        let applied = apply.poll()?;
+        if applied {
+            stage.tell();
+        }
+        let busy = ingested | applied;
         if stage.takes_snapshot() {
             apply.snapshot_on_request()?;
         }
@@ -307,6 +357,9 @@ fn run_apply(mut apply: Apply, stage: &Stage, cursors: &CursorsReader) -> Result
     let mut idle = Idle::new(stage.waiting);
     while !stage.is_stopped() {
         let busy = apply.poll()?;
+        if busy {
+            stage.tell();
+        }
         if stage.takes_snapshot() {
             apply.snapshot_on_request()?;
         }

@@ -26,11 +26,11 @@ use replication::Clock;
 use crate::check::Checker;
 use crate::config::VenueState;
 use crate::events::EventReader;
-use crate::gateway::Gateway;
 use crate::market::Shape;
 use crate::node::{Node, NodeOptions, Waker};
 use crate::progress::per_second;
 use crate::replay::{Outcome, outcome_of};
+use crate::slot::Slot;
 
 /// What to simulate.
 pub struct Simulation {
@@ -126,8 +126,8 @@ struct Opened {
     /// Where the log stood.
     from: u64,
     /// Sets the venue up.
-    admin: Gateway,
-    gateways: Vec<Gateway>,
+    admin: Slot,
+    gateways: Vec<Slot>,
     checker: Checker,
     /// What is missing of the venue.
     venue: Vec<Command>,
@@ -154,7 +154,7 @@ impl Opened {
         let checker = Checker::new(EventReader::from_now(&readers)?, answers);
         let mut attach = |slot| {
             let ring_bytes = simulation.ring_bytes;
-            let (gateway, consumer) = Gateway::new(slot, ring_bytes, &readers, Waker::default())?;
+            let (gateway, consumer) = Slot::new(slot, ring_bytes, &readers, Waker::default())?;
             node.ingest.attach(consumer);
             anyhow::Ok(gateway)
         };

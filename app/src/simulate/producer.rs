@@ -11,8 +11,8 @@ use protocol::event::OrderAccepted;
 use protocol::{Command, Event, ExecutionId, Quantity, Stamp};
 
 use super::Simulation;
-use crate::gateway::Gateway;
 use crate::market::Market;
+use crate::slot::Slot;
 
 /// Commands that a producer sends ahead of its answers.
 const IN_FLIGHT_MAX: u64 = 512;
@@ -26,7 +26,7 @@ pub(super) const LOOK: Duration = Duration::from_millis(1);
 /// The market of one producer: its share of the accounts, and their orders that are still open.
 pub(super) fn market_of(
     simulation: &Simulation,
-    gateway: &Gateway,
+    gateway: &Slot,
     from: u64,
     open_orders: &[OpenOrder],
 ) -> Market {
@@ -63,7 +63,7 @@ impl Pace {
 }
 
 pub(super) fn produce(
-    mut gateway: Gateway,
+    mut gateway: Slot,
     market: Market,
     pace: Pace,
     nonce: u64,
@@ -109,7 +109,7 @@ pub(super) fn produce(
 
 /// A gateway whose user is a random market.
 pub(super) struct Producer {
-    gateway: Gateway,
+    gateway: Slot,
     market: Market,
     /// Refused by a full ring, to be sent again.
     waiting: Option<Command>,
@@ -117,7 +117,7 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    pub(super) fn new(gateway: Gateway, market: Market) -> Producer {
+    pub(super) fn new(gateway: Slot, market: Market) -> Producer {
         Producer { gateway, market, waiting: None, answered: 0 }
     }
 
@@ -148,7 +148,7 @@ impl Producer {
         let Producer { gateway, market, answered, .. } = self;
         gateway.poll(|seen| {
             market.observe(seen.event);
-            if matches!(seen.event, Event::CommandAnswered(_)) && Gateway::is_own(&origin, &seen) {
+            if matches!(seen.event, Event::CommandAnswered(_)) && Slot::is_own(&origin, &seen) {
                 let number = seen.command.origin.number;
                 if number != *answered + 1 {
                     bail!("command {} of slot {} has no answer", *answered + 1, origin.slot);

@@ -11,10 +11,10 @@ use store::CursorKind;
 use super::producer::{LOOK, Pace, market_of, produce};
 use super::{Answers, Opened, Orders, Simulation, Summary, finish, venue};
 use crate::check::Checker;
-use crate::gateway::Gateway;
 use crate::market::Market;
 use crate::node::{NodeOptions, Running, Threads};
 use crate::progress::Progress;
+use crate::slot::Slot;
 
 /// Runs on threads, in real time.
 pub fn run(
@@ -37,7 +37,7 @@ pub fn run(
     let is_stopped = || orders.stop.load(Ordering::Acquire);
     let traffic = match set_up(&running, orders, admin, from, &venue) {
         Ok(()) => {
-            let with_markets = |mut gateway: Gateway| {
+            let with_markets = |mut gateway: Slot| {
                 gateway.set_waker(running.waker());
                 (market_of(simulation, &gateway, from, &open_orders), gateway)
             };
@@ -59,7 +59,7 @@ pub fn run(
 fn set_up(
     running: &Running,
     orders: &Orders,
-    mut admin: Gateway,
+    mut admin: Slot,
     nonce: u64,
     venue: &[protocol::Command],
 ) -> Result<()> {
@@ -77,7 +77,7 @@ fn trade(
     simulation: &Simulation,
     running: &Running,
     orders: &Orders,
-    producers: Vec<(Market, Gateway)>,
+    producers: Vec<(Market, Slot)>,
     checker: &mut Checker,
     nonce: u64,
 ) -> Result<()> {

@@ -7,8 +7,8 @@ use protocol::{Command, Envelope, Event, Origin, Sequenced, Stamp};
 
 use super::Simulation;
 use crate::config::VenueState;
-use crate::gateway::Gateway;
 use crate::market::venue_commands;
+use crate::slot::Slot;
 
 /// The slot of whoever sets the venue up; producers have the others.
 pub(crate) const SLOT: u8 = 0;
@@ -65,8 +65,8 @@ fn state_after(engine: &Engine, commands: &[Command]) -> Result<VenueState> {
 
 /// Defines the venue. What is defined already is refused and changes nothing, so this may be done
 /// again after a crash in the middle.
-pub(super) fn set_up(
-    mut admin: Gateway,
+pub(crate) fn set_up(
+    mut admin: Slot,
     nonce: u64,
     venue: &[Command],
     mut turn: impl FnMut() -> Result<()>,
@@ -87,7 +87,7 @@ pub(super) fn set_up(
         turn()?;
         admin.poll(|seen| {
             let is_answer = matches!(seen.event, Event::CommandAnswered(_));
-            if is_answer && Gateway::is_own(&origin, &seen) {
+            if is_answer && Slot::is_own(&origin, &seen) {
                 answered = seen.command.origin.number;
             }
             Ok(())

@@ -1,7 +1,7 @@
 //! Answers of `exchangeInfo`: what is imported comes back the same in both of its written forms.
 
 use app::config;
-use app::exchange_info::{import_bytes, to_json, to_toml};
+use gateway::exchange_info::{import_bytes, to_json, to_toml};
 use protocol::InstrumentDefinition;
 
 use crate::Target;

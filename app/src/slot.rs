@@ -15,7 +15,7 @@ use crate::node::{Readers, Waker};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One end of a slot.
-pub struct Gateway {
+pub struct Slot {
     ring: Producer,
     reader: EventReader,
     waker: Waker,
@@ -23,7 +23,7 @@ pub struct Gateway {
     buffer: Vec<u8>,
 }
 
-impl Gateway {
+impl Slot {
     /// Makes a gateway and the other end of its ring, which is to be attached to the node before
     /// the gateway joins. `capacity`: bytes, a power of two.
     pub fn new(
@@ -31,11 +31,21 @@ impl Gateway {
         capacity: usize,
         readers: &Readers,
         waker: Waker,
-    ) -> Result<(Gateway, Consumer)> {
+    ) -> Result<(Slot, Consumer)> {
         let (ring, consumer) = anonymous(capacity)?;
         let reader = EventReader::from_now(readers)?;
         let origin = Origin { node: 1, slot, incarnation: 0, number: 0 };
-        Ok((Gateway { ring, reader, waker, origin, buffer: Vec::new() }, consumer))
+        Ok((Slot { ring, reader, waker, origin, buffer: Vec::new() }, consumer))
+    }
+
+    /// Reads on with another reader: one that begins earlier, for views that need all there is.
+    pub fn read_with(&mut self, reader: EventReader) {
+        self.reader = reader;
+    }
+
+    /// Was anything published since the last poll?
+    pub fn has_news(&self) -> bool {
+        self.reader.has_news()
     }
 
     /// The waker of the node's first stage, once it runs on a thread.

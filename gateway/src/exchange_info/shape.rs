@@ -8,11 +8,11 @@ use protocol::number::{DecimalError, parse_decimal};
 use protocol::{Amount, Filters, InstrumentDefinition, Price, Quantity, SCALE};
 
 /// Digits that an asset may show.
-pub(crate) const PRECISION_MAX: u8 = 8;
+pub const PRECISION_MAX: u8 = 8;
 
 /// What a number of a filter counts, and so what it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// A price, a quantity or a multiplier: 63 bits of 10^-8.
     Decimal,
     /// An amount: a decimal of at most 20 digits before the point.
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const fn allowed(self) -> &'static str {
+    pub const fn allowed(self) -> &'static str {
         match self {
             Kind::Decimal => {
                 "a decimal from 0 to 92233720368.54775807, at most 8 digits after the point"
@@ -37,12 +37,12 @@ impl Kind {
         }
     }
 
-    pub(crate) const fn is_decimal(self) -> bool {
+    pub const fn is_decimal(self) -> bool {
         matches!(self, Kind::Decimal | Kind::Amount)
     }
 
     /// The value of a text: counts of 10^-8, a whole number, or 0 and 1.
-    pub(crate) fn parse(self, text: &str) -> Result<u128, DecimalError> {
+    pub fn parse(self, text: &str) -> Result<u128, DecimalError> {
         let whole = |max: u32| match text.parse::<u32>() {
             Ok(number) if number <= max && !text.starts_with('+') => Ok(u128::from(number)),
             Ok(_) => Err(DecimalError::TooLarge),
@@ -65,7 +65,7 @@ impl Kind {
     }
 
     /// The text of a value, shortest form.
-    pub(crate) fn text(self, value: u128) -> String {
+    pub fn text(self, value: u128) -> String {
         match self {
             Kind::Decimal | Kind::Amount => decimal_text(value),
             Kind::Minutes | Kind::Count => value.to_string(),
@@ -75,37 +75,43 @@ impl Kind {
 }
 
 /// A decimal without trailing zeros.
-pub(crate) fn decimal_text(units: u128) -> String {
+pub fn decimal_text(units: u128) -> String {
     let scale = u128::from(SCALE);
     let text = format!("{}.{:08}", units / scale, units % scale);
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
 /// A number of one filter.
-pub(crate) struct Field {
+pub struct Field {
     /// Binance's name.
-    pub(crate) json: &'static str,
-    pub(crate) kind: Kind,
-    pub(crate) get: fn(&Filters) -> u128,
+    pub json: &'static str,
+    pub kind: Kind,
+    pub get: fn(&Filters) -> u128,
     /// Sets a value that [`Kind::parse`] gave.
-    pub(crate) set: fn(&mut Filters, u128),
+    pub set: fn(&mut Filters, u128),
+}
+
+impl Field {
+    pub fn is_multiplier(&self) -> bool {
+        self.json.ends_with("ultiplierUp") || self.json.ends_with("ultiplierDown")
+    }
 }
 
 /// One filter.
-pub(crate) struct FilterShape {
+pub struct FilterShape {
     /// Bit of [`Filters::present`].
-    pub(crate) bit: u32,
-    pub(crate) fields: &'static [Field],
+    pub bit: u32,
+    pub fields: &'static [Field],
 }
 
 impl FilterShape {
     /// Binance's name.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         filter::ALL.iter().find(|(bit, _)| *bit == self.bit).map_or("", |(_, name)| name)
     }
 
     /// The key of the sub-table of an `[[instrument]]`.
-    pub(crate) fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.name().to_lowercase()
     }
 }
@@ -153,7 +159,7 @@ macro_rules! filters {
 }
 
 /// Every filter that has a place of its own (filters.md, "Symbol filters").
-pub(crate) const FILTERS: &[FilterShape] = filters! {
+pub const FILTERS: &[FilterShape] = filters! {
     PRICE {
         "minPrice": Decimal price.min,
         "maxPrice": Decimal price.max,
@@ -209,10 +215,10 @@ pub(crate) const FILTERS: &[FilterShape] = filters! {
 };
 
 /// What an instrument can do. The names that the layout of 2021 lacks have a value for then.
-pub(crate) struct Capability {
-    pub(crate) bit: u32,
-    pub(crate) json: &'static str,
-    pub(crate) when_absent: Option<bool>,
+pub struct Capability {
+    pub bit: u32,
+    pub json: &'static str,
+    pub when_absent: Option<bool>,
 }
 
 const fn capability(bit: u32, json: &'static str, when_absent: Option<bool>) -> Capability {
@@ -223,7 +229,7 @@ const fn capability(bit: u32, json: &'static str, when_absent: Option<bool>) -> 
 /// came later, for every symbol, and whoever imports an old file trades with today's API. Order
 /// lists of the newer kinds, pegged orders and trailing stops stay shut: their rules (filters) are
 /// not in an old file either.
-pub(crate) const CAPABILITIES: &[Capability] = &[
+pub const CAPABILITIES: &[Capability] = &[
     capability(flag::ICEBERG, "icebergAllowed", None),
     capability(flag::OCO, "ocoAllowed", None),
     capability(flag::OTO, "otoAllowed", Some(false)),
@@ -238,10 +244,10 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
 ];
 
 /// Digits that an asset shows.
-pub(crate) struct Precision {
-    pub(crate) json: &'static str,
-    pub(crate) get: fn(&InstrumentDefinition) -> u8,
-    pub(crate) set: fn(&mut InstrumentDefinition, u8),
+pub struct Precision {
+    pub json: &'static str,
+    pub get: fn(&InstrumentDefinition) -> u8,
+    pub set: fn(&mut InstrumentDefinition, u8),
 }
 
 macro_rules! precisions {
@@ -254,7 +260,7 @@ macro_rules! precisions {
     };
 }
 
-pub(crate) const PRECISIONS: &[Precision] = precisions! {
+pub const PRECISIONS: &[Precision] = precisions! {
     "baseAssetPrecision": base_precision,
     "quoteAssetPrecision": quote_precision,
     "baseCommissionPrecision": base_commission_precision,
@@ -263,7 +269,7 @@ pub(crate) const PRECISIONS: &[Precision] = precisions! {
 
 /// Binance's permissions (enums.md); the place in the list is the bit in a definition. Never
 /// reordered: definitions in logs count on it.
-pub(crate) const PERMISSIONS: &[&str] = &[
+pub const PERMISSIONS: &[&str] = &[
     "SPOT",
     "MARGIN",
     "LEVERAGED",
@@ -296,18 +302,18 @@ pub(crate) const PERMISSIONS: &[&str] = &[
 const _: () = assert!(PERMISSIONS.len() <= u32::BITS as usize);
 
 /// The bit of a permission.
-pub(crate) fn permission_bit(name: &str) -> Option<u32> {
+pub fn permission_bit(name: &str) -> Option<u32> {
     PERMISSIONS.iter().position(|permission| *permission == name).map(|at| 1 << at)
 }
 
 /// The names of a set of permissions.
-pub(crate) fn permission_names(set: u32) -> Vec<&'static str> {
+pub fn permission_names(set: u32) -> Vec<&'static str> {
     let members = PERMISSIONS.iter().enumerate().filter(|(at, _)| set & (1 << at) != 0);
     members.map(|(_, name)| *name).collect()
 }
 
 /// A word of the venue: the closed sets of `protocol`.
-pub(crate) trait Word: Copy + 'static {
+pub trait Word: Copy + 'static {
     fn all() -> &'static [Self];
     fn text(self) -> &'static str;
     fn mask(self) -> u16;
@@ -349,7 +355,7 @@ word! {
 }
 
 /// `minPrice` → `min_price`.
-pub(crate) fn snake_case(name: &str) -> String {
+pub fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     for character in name.chars() {
         if character.is_ascii_uppercase() {
@@ -361,7 +367,7 @@ pub(crate) fn snake_case(name: &str) -> String {
 }
 
 /// Is the text fit for a name: something to see, nothing that moves the cursor?
-pub(crate) fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(|it| it.is_whitespace() || it.is_control())
 }
 

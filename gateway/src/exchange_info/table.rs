@@ -87,7 +87,7 @@ fn quoted_list(names: &[&str]) -> String {
 }
 
 /// A basic string of TOML.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for character in text.chars() {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config;
+use crate::json::{Json, TimeUnit};
 use protocol::instrument::flag;
 use protocol::number::parse_decimal;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 const CURRENT: &str = include_str!("current.json");
 
 /// The answer of 2021-10-12, 1,695 symbols, beside this repository or in `OUTCRY_CAPTURES`.
-pub(crate) fn captured() -> PathBuf {
+fn captured() -> PathBuf {
     let folder = std::env::var_os("OUTCRY_CAPTURES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures"),
         PathBuf::from,
@@ -99,9 +99,6 @@ fn the_captured_answer_is_imported_whole_and_comes_back() {
 
     let again = import_bytes("again", serde_json::json!({"symbols": back}).to_string().as_bytes());
     assert_eq!(again.unwrap().instruments, imported.instruments);
-    let config = config::parse(&to_toml(&imported.instruments), "instruments.toml").unwrap();
-    let read: Vec<_> = config.venue.instruments.iter().map(|it| it.definition).collect();
-    assert!(read == imported.instruments);
 }
 
 #[test]
@@ -127,6 +124,52 @@ TRD_GRP_261 1
     }
     let sets = serde_json::json!([["SPOT", "MARGIN", "TRD_GRP_004"]]);
     assert_eq!(back[0]["permissionSets"], sets);
+}
+
+#[test]
+fn a_symbol_is_written_in_the_order_of_the_document() {
+    let definition = of(OLD).instruments[0];
+    let written = |shown| Json::of(TimeUnit::Millisecond, |json| symbol(json, &definition, shown));
+    let expected = "{\"symbol\":\"ETHBTC\",\"status\":\"TRADING\",\"baseAsset\":\"ETH\",\
+        \"baseAssetPrecision\":8,\"quoteAsset\":\"BTC\",\"quotePrecision\":8,\
+        \"quoteAssetPrecision\":8,\"baseCommissionPrecision\":8,\"quoteCommissionPrecision\":8,\
+        \"orderTypes\":[\"LIMIT\",\"MARKET\"],\"icebergAllowed\":true,\"ocoAllowed\":true,\
+        \"otoAllowed\":false,\"opoAllowed\":false,\"quoteOrderQtyMarketAllowed\":true,\
+        \"allowTrailingStop\":false,\"cancelReplaceAllowed\":true,\"amendAllowed\":true,\
+        \"pegInstructionsAllowed\":false,\"isSpotTradingAllowed\":true,\
+        \"isMarginTradingAllowed\":false,\"filters\":[{\"filterType\":\"LOT_SIZE\",\
+        \"minQty\":\"0.10000000\",\"maxQty\":\"9.00000000\",\"stepSize\":\"0.10000000\"},\
+        {\"filterType\":\"ICEBERG_PARTS\",\"limit\":10}],\"permissions\":[],\
+        \"permissionSets\":[[\"SPOT\"]],\"defaultSelfTradePreventionMode\":\"NONE\",\
+        \"allowedSelfTradePreventionModes\":[\"NONE\",\"EXPIRE_TAKER\",\"EXPIRE_MAKER\",\
+        \"EXPIRE_BOTH\",\"DECREMENT\"]}";
+    assert_eq!(written(Shown::AS_DEFINED), expected);
+    let masked = written(Shown { flags: !flag::OCO, permission_sets: false });
+    let expected = expected
+        .replace("\"ocoAllowed\":true", "\"ocoAllowed\":false")
+        .replace("\"permissionSets\":[[\"SPOT\"]]", "\"permissionSets\":[]");
+    assert_eq!(masked, expected);
+}
+
+#[test]
+fn kept_filters_that_are_no_list_of_json_are_left_out() {
+    #[track_caller]
+    fn check(kept: &str, shown: &str) {
+        let mut definition = of(OLD).instruments[0];
+        definition.filters = Filters::NONE;
+        definition.other_filters = Bytes::new(kept.as_bytes()).unwrap();
+        let back = to_json(&[definition]);
+        assert_eq!(back[0]["filters"].to_string(), shown, "{kept}");
+        assert_eq!(back[0]["permissions"].to_string(), "[]", "{kept}");
+    }
+    check("", "[]");
+    check(" ", "[]");
+    check("{\"a\":1},{\"b\":[]}", "[{\"a\":1},{\"b\":[]}]");
+    check("{\"a\":", "[]");
+    check("{}],\"permissions\":[1", "[]");
+    check("{}],[{}", "[]");
+    check("1e400", "[]");
+    check(&format!("{}{}", "[".repeat(125), "]".repeat(125)), "[]");
 }
 
 #[test]
@@ -268,25 +311,6 @@ fn a_file_that_is_no_exchange_info_is_refused_with_its_place() {
     assert!(error.starts_with("x.json: the gzip "), "{error}");
     let missing = import(Path::new("missing.json")).unwrap_err().to_string();
     assert!(missing.starts_with("missing.json: cannot read: "), "{missing}");
-}
-
-#[test]
-fn an_import_reports_and_writes_tables_in_one_piece() {
-    let folder = std::env::temp_dir().join(format!("outcry-import-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let (file, out) = (folder.join("x.json"), folder.join("instruments.toml"));
-    std::fs::write(&file, OLD).unwrap();
-    let mut report = Vec::new();
-    assert!(import_to(&file, Some(&out), &mut report).unwrap());
-    assert!(report.starts_with(b"1 instruments imported, 0 refused\n"));
-    let tables = std::fs::read_to_string(&out).unwrap();
-    assert!(config::parse(&tables, "instruments.toml").is_ok());
-    std::fs::write(&file, OLD.replace("TRADING", "AUCTION")).unwrap();
-    let mut report = Vec::new();
-    assert!(!import_to(&file, Some(&out), &mut report).unwrap());
-    assert_eq!(std::fs::read_to_string(&out).unwrap(), tables, "nothing changes");
-    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

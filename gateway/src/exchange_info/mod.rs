@@ -5,20 +5,15 @@
 //! enforce is kept. A symbol that cannot be read is refused, with its place, and stops no other.
 
 mod json;
-pub(crate) mod shape;
+pub mod shape;
 mod table;
 mod write;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-pub(crate) use tests::captured;
+pub use table::{quoted, to_toml};
+pub use write::{Shown, symbol, to_json};
 
-pub(crate) use table::quoted;
-pub use table::to_toml;
-pub use write::to_json;
-
-use anyhow::Context;
 use json::{Node, Object, Wrong, line_and_column};
 use protocol::instrument::{OTHER_FILTERS_LENGTH_MAX, Symbol, filter};
 use protocol::{Bytes, Filters, InstrumentDefinition, InstrumentStatus, OrderKind, StpMode, Text};
@@ -121,28 +116,6 @@ pub fn import(path: &Path) -> Result<Imported, ImportError> {
         Ok(bytes) => import_bytes(&file, &bytes),
         Err(error) => Err(of_file(&file, &error)),
     }
-}
-
-/// Imports `file`, writes the report to `report` and, where asked, the instruments as
-/// `[[instrument]]` tables to `out`, which is replaced as a whole.
-///
-/// False: at least one symbol was refused. Without any symbol left nothing is written.
-pub fn import_to(
-    file: &Path,
-    out: Option<&Path>,
-    report: &mut dyn io::Write,
-) -> anyhow::Result<bool> {
-    let imported = import(file)?;
-    write!(report, "{imported}")?;
-    if let Some(out) = out.filter(|_| !imported.instruments.is_empty()) {
-        let mut new = out.as_os_str().to_owned();
-        new.push(".new");
-        std::fs::write(&new, to_toml(&imported.instruments))
-            .and_then(|()| std::fs::rename(&new, out))
-            .with_context(|| format!("cannot write {}", out.display()))?;
-        writeln!(report, "written to {}", out.display())?;
-    }
-    Ok(imported.is_whole())
 }
 
 /// As [`import`], from bytes; `file` is their name in messages.

@@ -1,0 +1,522 @@
+//! Private views: accounts, balances, keys, orders and fills, as the events tell them.
+//!
+//! **Invariants:** an open order is never evicted; closed orders and fills are kept up to a named
+//! bound per account and instrument, the newest ones.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use protocol::command::{AccountName, ClientOrderId, KEY_MATERIAL_LENGTH_MAX, account_permission};
+use protocol::event::{
+    BalanceChanged, KeyAdded, MatchPrevented, OrderAccepted, OrderAmended, OrderClosed,
+    OrderFilled, OrderTriggered,
+};
+use protocol::{
+    AccountId, Amount, ApiKey, AssetId, Bytes, CloseReason, Event, FeeScope, InstrumentId, KeyKind,
+    OrderId, OrderKind, OrderStatus, Price, Quantity, QuantityUnit, Side, Stamp, StpMode,
+    TimeInForce, TradeId,
+};
+use rustc_hash::FxHashMap;
+
+use crate::link::Host;
+use crate::signature::Verifier;
+
+/// One order of an account.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub id: OrderId,
+    pub account: AccountId,
+    pub instrument: InstrumentId,
+    pub client_order_id: ClientOrderId,
+    pub side: Side,
+    pub kind: OrderKind,
+    pub time_in_force: TimeInForce,
+    pub stp_mode: StpMode,
+    pub status: OrderStatus,
+    pub price: Price,
+    pub stop_price: Price,
+    /// Of the base asset; what was executed or prevented for an order by quote quantity.
+    pub quantity: Quantity,
+    /// Of the quote asset; 0 for an order by base quantity.
+    pub quote_quantity: Quantity,
+    pub executed: Quantity,
+    pub executed_quote: Amount,
+    pub prevented: Quantity,
+    /// The latest match that self-trade prevention stopped.
+    pub prevention: Option<MatchPrevented>,
+    pub strategy_id: i64,
+    pub strategy_type: u32,
+    pub created: Stamp,
+    pub updated: Stamp,
+    /// Since when it trades or rests; none while it waits for its trigger.
+    pub working: Option<Stamp>,
+    pub close_reason: Option<CloseReason>,
+}
+
+impl Order {
+    fn of(event: &OrderAccepted, stamp: Stamp) -> Order {
+        let request = &event.request;
+        let (quantity, quote_quantity) = match request.quantity_unit {
+            QuantityUnit::Base => (request.quantity, Quantity::ZERO),
+            QuantityUnit::Quote => (Quantity::ZERO, request.quantity),
+        };
+        Order {
+            id: event.order,
+            account: request.account,
+            instrument: request.instrument,
+            client_order_id: request.client_order_id,
+            side: request.side,
+            kind: request.kind,
+            time_in_force: request.time_in_force,
+            stp_mode: request.stp_mode,
+            status: OrderStatus::New,
+            price: request.price,
+            stop_price: request.stop_price,
+            quantity,
+            quote_quantity,
+            executed: Quantity::ZERO,
+            executed_quote: Amount::ZERO,
+            prevented: Quantity::ZERO,
+            prevention: None,
+            strategy_id: request.strategy_id,
+            strategy_type: request.strategy_type,
+            created: stamp,
+            updated: stamp,
+            working: (!request.kind.is_contingent()).then_some(stamp),
+            close_reason: None,
+        }
+    }
+
+    pub const fn is_open(&self) -> bool {
+        matches!(self.status, OrderStatus::New | OrderStatus::PartiallyFilled)
+    }
+
+    /// On the book, or trading at this moment.
+    pub const fn is_working(&self) -> bool {
+        self.is_open() && self.working.is_some()
+    }
+
+    /// Orders by quote quantity show what they came to.
+    pub const fn shown_quantity(&self) -> Quantity {
+        match self.quote_quantity.is_zero() {
+            true => self.quantity,
+            false => Quantity(self.executed.0.saturating_add(self.prevented.0)),
+        }
+    }
+
+    /// Will this prevented match close it? Orders by quote quantity are told by their closing.
+    pub const fn is_used_up(&self) -> bool {
+        self.quote_quantity.is_zero()
+            && self.executed.0.saturating_add(self.prevented.0) >= self.quantity.0
+    }
+}
+
+/// One side's view of a trade, for its owner.
+#[derive(Debug, Clone, Copy)]
+pub struct Fill {
+    pub trade: TradeId,
+    pub order: OrderId,
+    pub price: Price,
+    pub quantity: Quantity,
+    pub quote: Amount,
+    pub commission: Amount,
+    pub commission_asset: AssetId,
+    pub side: Side,
+    pub is_maker: bool,
+    pub stamp: Stamp,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Prevented {
+    pub event: MatchPrevented,
+    pub stamp: Stamp,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Amendment {
+    pub event: OrderAmended,
+    pub stamp: Stamp,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Balance {
+    pub free: Amount,
+    pub locked: Amount,
+}
+
+/// What an account did on one instrument.
+#[derive(Debug, Default)]
+pub struct Activity {
+    /// Of all kept orders, by id.
+    orders: VecDeque<OrderId>,
+    open: BTreeMap<OrderId, ()>,
+    by_client_order_id: HashMap<ClientOrderId, OrderId>,
+    pub fills: VecDeque<Fill>,
+    pub prevented: VecDeque<Prevented>,
+    pub amendments: VecDeque<Amendment>,
+}
+
+impl Activity {
+    pub fn open(&self) -> impl Iterator<Item = OrderId> + '_ {
+        self.open.keys().copied()
+    }
+
+    /// Of all kept orders, ascending.
+    pub fn orders(&self) -> impl DoubleEndedIterator<Item = OrderId> + '_ {
+        self.orders.iter().copied()
+    }
+
+    pub fn open_count(&self) -> usize {
+        self.open.len()
+    }
+}
+
+#[derive(Debug)]
+pub struct Account {
+    pub id: AccountId,
+    pub name: AccountName,
+    pub trade_group: u32,
+    /// Set of bits of [`account_permission`].
+    pub permissions: u8,
+    pub balances: BTreeMap<AssetId, Balance>,
+    pub updated: Stamp,
+    activity: FxHashMap<InstrumentId, Activity>,
+}
+
+impl Account {
+    pub fn may(&self, permission: u8) -> bool {
+        self.permissions & permission & account_permission::ALL != 0
+    }
+
+    pub fn on(&self, instrument: InstrumentId) -> Option<&Activity> {
+        self.activity.get(&instrument)
+    }
+
+    /// Of every instrument, ascending.
+    pub fn open(&self) -> Vec<OrderId> {
+        let mut open: Vec<OrderId> = self.activity.values().flat_map(Activity::open).collect();
+        open.sort_unstable();
+        open
+    }
+}
+
+/// An API key, ready to check signatures.
+#[derive(Debug)]
+pub struct Key {
+    pub account: AccountId,
+    pub kind: KeyKind,
+    /// Set of bits of `key_permission`.
+    pub permissions: u8,
+    /// As the log has it: a sealed secret, or a public key.
+    pub material: Bytes<KEY_MATERIAL_LENGTH_MAX>,
+    /// None when its secret cannot be opened here: the key then signs nothing.
+    pub verifier: Option<Verifier>,
+    pub added: Stamp,
+}
+
+impl Key {
+    pub const fn may(&self, permission: u8) -> bool {
+        self.permissions & permission != 0
+    }
+}
+
+/// Commission rates in counts of 10^-8.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rates {
+    pub maker: u32,
+    pub taker: u32,
+}
+
+#[derive(Debug, Default)]
+struct Fees {
+    venue: Rates,
+    instruments: FxHashMap<InstrumentId, Rates>,
+    accounts: FxHashMap<AccountId, Rates>,
+}
+
+/// Bounds of the private history.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    pub closed_orders_max: usize,
+    pub fills_max: usize,
+}
+
+/// All accounts.
+#[derive(Debug)]
+pub struct Accounts {
+    kept: Kept,
+    accounts: BTreeMap<AccountId, Account>,
+    names: HashMap<AccountName, AccountId>,
+    pub keys: HashMap<ApiKey, Key>,
+    // Boxed: the map then moves little when it grows.
+    orders: FxHashMap<OrderId, Box<Order>>,
+    fees: Fees,
+    pub open_orders_max: u32,
+}
+
+impl Accounts {
+    pub fn new(kept: Kept) -> Accounts {
+        Accounts {
+            kept,
+            accounts: BTreeMap::new(),
+            names: HashMap::new(),
+            keys: HashMap::new(),
+            orders: FxHashMap::default(),
+            fees: Fees::default(),
+            open_orders_max: 0,
+        }
+    }
+
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(&id)
+    }
+
+    pub fn by_name(&self, name: &str) -> Option<&Account> {
+        let name = AccountName::new(name).ok()?;
+        self.accounts.get(self.names.get(&name)?)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.values()
+    }
+
+    pub fn order(&self, id: OrderId) -> Option<&Order> {
+        self.orders.get(&id).map(AsRef::as_ref)
+    }
+
+    /// An account's order on an instrument, if it is kept.
+    pub fn find(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+        id: OrderId,
+    ) -> Option<&Order> {
+        let order = self.order(id)?;
+        (order.account == account && order.instrument == instrument).then_some(order)
+    }
+
+    /// The latest order of this client order id.
+    pub fn find_named(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+        name: &ClientOrderId,
+    ) -> Option<&Order> {
+        let activity = self.accounts.get(&account)?.on(instrument)?;
+        self.order(*activity.by_client_order_id.get(name)?)
+    }
+
+    /// The rates of an account on an instrument (docs/rules.md, §2).
+    pub fn rates(&self, account: AccountId, instrument: InstrumentId) -> Rates {
+        let own = self.fees.accounts.get(&account);
+        own.or_else(|| self.fees.instruments.get(&instrument)).copied().unwrap_or(self.fees.venue)
+    }
+
+    /// The rates of an account where no instrument has its own.
+    pub fn rates_anywhere(&self, account: AccountId) -> Rates {
+        self.fees.accounts.get(&account).copied().unwrap_or(self.fees.venue)
+    }
+
+    /// Folds one event.
+    pub fn apply(&mut self, event: &Event, stamp: Stamp, host: &dyn Host) {
+        match event {
+            Event::BalanceChanged(event) => self.balance_changed(event, stamp),
+            Event::OrderAccepted(event) => self.order_accepted(event, stamp),
+            Event::OrderFilled(event) => self.order_filled(event, stamp),
+            Event::OrderClosed(event) => self.order_closed(event, stamp),
+            Event::OrderTriggered(event) => self.order_triggered(event, stamp),
+            Event::OrderAmended(event) => self.order_amended(event, stamp),
+            Event::MatchPrevented(event) => self.match_prevented(event, stamp),
+            Event::AccountDefined(event) => {
+                self.names.insert(event.name, event.account);
+                let account = self.accounts.entry(event.account).or_insert_with(|| Account {
+                    id: event.account,
+                    name: event.name,
+                    trade_group: 0,
+                    permissions: 0,
+                    balances: BTreeMap::new(),
+                    updated: stamp,
+                    activity: FxHashMap::default(),
+                });
+                account.trade_group = event.trade_group;
+                account.permissions = event.permissions;
+            }
+            Event::KeyAdded(event) => self.key_added(event, stamp, host),
+            Event::KeyRemoved(event) => {
+                self.keys.remove(&event.key);
+            }
+            Event::FeesSet(event) => {
+                let rates = Rates { maker: event.maker, taker: event.taker };
+                match event.scope {
+                    FeeScope::Venue => self.fees.venue = rates,
+                    FeeScope::Instrument => {
+                        self.fees.instruments.insert(event.instrument, rates);
+                    }
+                    FeeScope::Account => {
+                        self.fees.accounts.insert(event.account, rates);
+                    }
+                }
+            }
+            Event::VenueLimitsSet(event) => self.open_orders_max = event.open_orders_max,
+            _ => {}
+        }
+    }
+
+    fn key_added(&mut self, event: &KeyAdded, stamp: Stamp, host: &dyn Host) {
+        let material = event.material.as_bytes();
+        let verifier = match event.kind {
+            KeyKind::Hmac => host
+                .unseal(&event.key, material)
+                .ok()
+                .and_then(|secret| Verifier::new(event.kind, &secret).ok()),
+            KeyKind::Ed25519 | KeyKind::Rsa => Verifier::new(event.kind, material).ok(),
+        };
+        let key = Key {
+            account: event.account,
+            kind: event.kind,
+            permissions: event.permissions,
+            material: event.material,
+            verifier,
+            added: stamp,
+        };
+        self.keys.insert(event.key, key);
+    }
+
+    fn balance_changed(&mut self, event: &BalanceChanged, stamp: Stamp) {
+        let Some(account) = self.accounts.get_mut(&event.account) else { return };
+        account.updated = stamp;
+        let balance = Balance { free: event.free, locked: event.locked };
+        account.balances.insert(event.asset, balance);
+    }
+
+    fn activity(&mut self, account: AccountId, instrument: InstrumentId) -> Option<&mut Activity> {
+        Some(self.accounts.get_mut(&account)?.activity.entry(instrument).or_default())
+    }
+
+    fn order_accepted(&mut self, event: &OrderAccepted, stamp: Stamp) {
+        let order = Order::of(event, stamp);
+        let (id, name) = (order.id, order.client_order_id);
+        let Some(activity) = self.activity(order.account, order.instrument) else { return };
+        activity.orders.push_back(id);
+        activity.open.insert(id, ());
+        activity.by_client_order_id.insert(name, id);
+        self.orders.insert(id, Box::new(order));
+    }
+
+    fn order_triggered(&mut self, event: &OrderTriggered, stamp: Stamp) {
+        let Some(order) = self.orders.get_mut(&event.order) else { return };
+        order.working = Some(stamp);
+        order.updated = stamp;
+    }
+
+    fn order_filled(&mut self, event: &OrderFilled, stamp: Stamp) {
+        let Some(order) = self.orders.get_mut(&event.order) else { return };
+        let quote = event.cumulative_quote - order.executed_quote;
+        order.executed = event.cumulative_quantity;
+        order.executed_quote = event.cumulative_quote;
+        order.status = event.status;
+        order.updated = stamp;
+        let is_open = order.is_open();
+        let fills_max = self.kept.fills_max;
+        let Some(activity) = self.activity(event.account, event.instrument) else { return };
+        if activity.fills.len() >= fills_max {
+            activity.fills.pop_front();
+        }
+        activity.fills.push_back(Fill {
+            trade: event.trade,
+            order: event.order,
+            price: event.price,
+            quantity: event.quantity,
+            quote,
+            commission: event.commission,
+            commission_asset: event.commission_asset,
+            side: event.side,
+            is_maker: event.is_maker,
+            stamp,
+        });
+        if !is_open {
+            self.closed(event.account, event.instrument, event.order);
+        }
+    }
+
+    fn order_closed(&mut self, event: &OrderClosed, stamp: Stamp) {
+        let Some(order) = self.orders.get_mut(&event.order) else { return };
+        order.status = event.status;
+        order.close_reason = Some(event.reason);
+        order.executed = event.cumulative_quantity;
+        order.executed_quote = event.cumulative_quote;
+        order.prevented = event.prevented_quantity;
+        order.updated = stamp;
+        self.closed(event.account, event.instrument, event.order);
+    }
+
+    /// Takes an order off the open ones, and drops the oldest closed ones above the bound: in bulk,
+    /// when there are twice as many as there may be.
+    fn closed(&mut self, account: AccountId, instrument: InstrumentId, order: OrderId) {
+        let kept = self.kept.closed_orders_max;
+        let Some(account) = self.accounts.get_mut(&account) else { return };
+        let Some(activity) = account.activity.get_mut(&instrument) else { return };
+        activity.open.remove(&order);
+        let closed = activity.orders.len() - activity.open.len();
+        if closed <= kept.saturating_mul(2) {
+            return;
+        }
+        let (mut excess, open) = (closed - kept, &activity.open);
+        let (orders, names) = (&mut self.orders, &mut activity.by_client_order_id);
+        activity.orders.retain(|id| {
+            if excess == 0 || open.contains_key(id) {
+                return true;
+            }
+            excess -= 1;
+            if let Some(gone) = orders.remove(id)
+                && names.get(&gone.client_order_id) == Some(id)
+            {
+                names.remove(&gone.client_order_id);
+            }
+            false
+        });
+    }
+
+    fn order_amended(&mut self, event: &OrderAmended, stamp: Stamp) {
+        let Some(order) = self.orders.get_mut(&event.order) else { return };
+        order.quantity = event.quantity;
+        order.client_order_id = event.client_order_id;
+        order.updated = stamp;
+        let kept = self.kept.fills_max;
+        let Some(activity) = self.activity(event.account, event.instrument) else { return };
+        let before = event.client_order_id_before;
+        if activity.by_client_order_id.get(&before) == Some(&event.order) {
+            activity.by_client_order_id.remove(&before);
+        }
+        activity.by_client_order_id.insert(event.client_order_id, event.order);
+        push_bounded(&mut activity.amendments, Amendment { event: *event, stamp }, kept);
+    }
+
+    fn match_prevented(&mut self, event: &MatchPrevented, stamp: Stamp) {
+        let kept = self.kept.fills_max;
+        let sides = [
+            (event.maker_order, event.maker_prevented_total),
+            (event.taker_order, event.taker_prevented_total),
+        ];
+        for (order, prevented) in sides {
+            if let Some(order) = self.orders.get_mut(&order) {
+                order.prevented = prevented;
+                order.prevention = Some(*event);
+                order.updated = stamp;
+            }
+        }
+        let both = [event.maker_account, event.taker_account];
+        let owners = if both[0] == both[1] { &both[..1] } else { &both[..] };
+        for owner in owners {
+            if let Some(activity) = self.activity(*owner, event.instrument) {
+                push_bounded(&mut activity.prevented, Prevented { event: *event, stamp }, kept);
+            }
+        }
+    }
+}
+
+fn push_bounded<T>(list: &mut VecDeque<T>, item: T, max: usize) {
+    if list.len() >= max {
+        list.pop_front();
+    }
+    list.push_back(item);
+}

@@ -1,0 +1,335 @@
+//! The state of a gateway: its link, its views, and the requests that wait. One lock guards it; what
+//! runs under it never waits.
+//!
+//! **Invariants:** views hold an event before anything that follows from it is written; an answer
+//! is written from the views as they stand at its command's `CommandAnswered`.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use marketdata::Market;
+use protocol::command::ClientOrderId;
+use protocol::event::CommandBegan;
+use protocol::ids::SECOND_NS;
+use protocol::{AccountId, Command, Event, Origin, Sequence, Stamp};
+use rustc_hash::FxHashMap;
+
+use crate::accounts::{Accounts, Kept};
+use crate::error::ApiError;
+use crate::limits::{ClientId, Connects, OrderCounts, RateLimitStatus, Rules, Usage};
+use crate::link::{Broken, Full, Host, Link};
+use crate::options::Options;
+use crate::pending::{Answer, Facts, Pending, Waiting, id_from};
+use crate::streams::Streams;
+use crate::users::Users;
+
+/// Rate limits and who used how much of them.
+#[derive(Debug, Default)]
+pub struct Limits {
+    /// The venue's, from the log.
+    pub rules: Rules,
+    pub usage: Usage,
+    pub orders: OrderCounts,
+    pub connects: Connects,
+}
+
+/// Everything that requests, streams and the event log have in common.
+pub struct Core {
+    pub link: Box<dyn Link>,
+    pub views: Views,
+    pub pending: Pending,
+    /// Orders sent and not yet answered, per account.
+    in_flight: FxHashMap<AccountId, u32>,
+    answer: Vec<Event>,
+    pub options: Options,
+    ids: Cell<(u64, u64)>,
+    /// No new commands: the exchange is about to stop.
+    pub is_draining: bool,
+    swept: Stamp,
+}
+
+/// What the events made.
+pub struct Views {
+    pub host: Arc<dyn Host>,
+    pub market: Market,
+    pub accounts: Accounts,
+    pub limits: Limits,
+    pub streams: Streams,
+    pub users: Users,
+    /// Of the newest command seen.
+    pub sequence: Sequence,
+    pub stamp: Stamp,
+    /// Of the newest `StateHashed` seen: the sequence and the hash.
+    pub state_hash: (Sequence, u64),
+    /// Is the current command's answer complete?
+    is_answered: bool,
+}
+
+impl std::ops::Deref for Core {
+    type Target = Views;
+
+    fn deref(&self) -> &Views {
+        &self.views
+    }
+}
+
+impl std::ops::DerefMut for Core {
+    fn deref_mut(&mut self) -> &mut Views {
+        &mut self.views
+    }
+}
+
+impl Views {
+    /// Empty views.
+    pub fn new(options: &Options, host: Arc<dyn Host>) -> Views {
+        let kept =
+            Kept { closed_orders_max: options.closed_orders_max, fills_max: options.fills_max };
+        Views {
+            host,
+            market: Market::new(options.history),
+            accounts: Accounts::new(kept),
+            limits: Limits {
+                connects: Connects::new(options.connects_per_five_minutes),
+                ..Limits::default()
+            },
+            streams: Streams::new(options),
+            users: Users::default(),
+            sequence: Sequence(0),
+            stamp: Stamp(0),
+            state_hash: (Sequence(0), 0),
+            is_answered: true,
+        }
+    }
+
+    /// Folds one event of a command.
+    pub fn apply(&mut self, event: &Event, command: &CommandBegan) {
+        let stamp = command.stamp;
+        match event {
+            Event::CommandBegan(began) => return self.began(began),
+            Event::CommandAnswered(_) => self.is_answered = true,
+            Event::StateHashed(it) => self.state_hash = (it.sequence, it.state_hash),
+            Event::RateLimitSet(it) => {
+                self.limits.rules.set(it);
+            }
+            Event::OrderAccepted(it) => {
+                self.limits.orders.accepted(&self.limits.rules, it.request.account, stamp);
+            }
+            Event::OrderFilled(it) if it.cumulative_quantity == it.quantity => {
+                let Limits { rules, orders, .. } = &mut self.limits;
+                orders.first_filled(rules, it.account, it.is_maker, stamp);
+            }
+            _ => {}
+        }
+        self.market.apply(event, stamp);
+        self.accounts.apply(event, stamp, self.host.as_ref());
+        self.streams.apply(event, stamp, command.sequence, &self.market);
+        self.users.apply(event, stamp, &self.accounts, &self.market);
+        if self.is_answered && matches!(event, Event::CommandAnswered(_)) {
+            self.settle();
+        }
+    }
+
+    fn began(&mut self, began: &CommandBegan) {
+        self.settle();
+        self.streams.advance(began.stamp, began.sequence, &self.market);
+        self.sequence = began.sequence;
+        self.stamp = began.stamp;
+        self.is_answered = false;
+    }
+
+    /// What belongs together is complete: positions and aggregate trades go out.
+    pub fn settle(&mut self) {
+        self.streams.settle(self.stamp, self.sequence, &self.market);
+        self.users.settle(self.stamp, &self.accounts, &self.market);
+    }
+}
+
+impl Core {
+    /// A core over views that were rebuilt.
+    ///
+    /// Errors: no randomness for the ids it draws.
+    pub fn new(link: Box<dyn Link>, views: Views, options: Options) -> Result<Core, String> {
+        let mut seed = [0u8; 8];
+        views.host.random(&mut seed)?;
+        Ok(Core {
+            link,
+            views,
+            pending: Pending::default(),
+            in_flight: FxHashMap::default(),
+            answer: Vec::new(),
+            options,
+            ids: Cell::new((u64::from_le_bytes(seed), 0)),
+            is_draining: false,
+            swept: Stamp(0),
+        })
+    }
+
+    /// A client order id for an order that came without.
+    pub fn draw_client_order_id(&self) -> ClientOrderId {
+        let (seed, count) = self.ids.get();
+        self.ids.set((seed, count.wrapping_add(1)));
+        id_from(seed, count)
+    }
+
+    pub fn now(&self) -> Stamp {
+        self.link.now()
+    }
+
+    /// An account's unfilled-order counts.
+    pub fn order_counts(&self, account: AccountId, now: Stamp) -> Vec<RateLimitStatus> {
+        self.limits.orders.counts(&self.limits.rules, account, now).to_vec()
+    }
+
+    /// Folds everything that was published, and answers what it answers. True when there was
+    /// something.
+    pub fn pump(&mut self) -> Result<bool, Broken> {
+        let origin = self.link.origin();
+        let Core { link, views, pending, in_flight, answer, .. } = self;
+        let mut fold = Fold { origin, views, pending, in_flight, answer };
+        let busy = link.poll(&mut |event, command| fold.see(event, command))?;
+        if busy {
+            self.views.settle();
+        }
+        Ok(busy)
+    }
+
+    /// Sends a command for a request that waits for it; one that cannot be sent is answered at once.
+    pub fn send(&mut self, command: Command, waiting: Waiting, limits: &[RateLimitStatus]) {
+        let refuse = |waiting: Waiting, error| {
+            waiting.reply.send(Answer { result: Err(error), limits: limits.to_vec() });
+        };
+        if self.is_draining {
+            return refuse(waiting, ApiError::shutting_down());
+        }
+        if self.pending.len() >= self.options.pending_max {
+            return refuse(waiting, ApiError::busy());
+        }
+        let (account, places) = (waiting.account, waiting.expect.places_order());
+        let (generation, index) = self.pending.insert(waiting);
+        let mut command = command;
+        let envelope = command.envelope_mut();
+        (envelope.session, envelope.request) = (generation, index);
+        match self.link.send(command) {
+            Ok(()) if places => *self.in_flight.entry(account).or_default() += 1,
+            Ok(()) => {}
+            Err(Full) => {
+                if let Some(waiting) = self.pending.take(generation, index) {
+                    refuse(waiting, ApiError::busy());
+                }
+            }
+        }
+    }
+
+    /// May the account place one more order?
+    pub fn may_place(&self, account: AccountId, now: Stamp) -> Result<(), ApiError> {
+        if !self.options.rate_limits {
+            return Ok(());
+        }
+        let in_flight = self.in_flight.get(&account).copied().unwrap_or(0);
+        let Limits { rules, orders, .. } = &self.views.limits;
+        orders.may_place(rules, account, 1, in_flight, now).map_err(|error| {
+            let mut refused = ApiError::new(-1015, error.to_string()).with_status(429);
+            refused.retry_after = Some(error.retry_after_seconds);
+            refused
+        })
+    }
+
+    /// Charges a client; unlimited ones are told that they used nothing.
+    pub fn charge(
+        &mut self,
+        client: &ClientId,
+        weight: u32,
+        now: Stamp,
+    ) -> Result<Vec<RateLimitStatus>, ApiError> {
+        let Limits { rules, usage, .. } = &mut self.views.limits;
+        if !self.options.rate_limits {
+            return Ok(usage.used(rules, client, now).to_vec());
+        }
+        match usage.charge(rules, client, weight, now) {
+            Ok(used) => Ok(used.to_vec()),
+            Err(error) => {
+                let mut refused =
+                    ApiError::new(-1003, error.to_string()).with_status(error.status());
+                refused.retry_after = Some(error.retry_after_seconds);
+                let (now, retry) = (now.0 / 1_000_000, error.retry_at.0 / 1_000_000);
+                let data = format!("{{\"serverTime\":{now},\"retryAfter\":{retry}}}");
+                Err(refused.with_data(data))
+            }
+        }
+    }
+
+    /// Once a second: requests without an answer for too long are told that nobody knows.
+    pub fn sweep(&mut self) {
+        let now = self.now();
+        if now.0 < self.swept.0.saturating_add(SECOND_NS) {
+            return;
+        }
+        self.swept = now;
+        let timeout = self.options.answer_timeout.as_nanos().min(u128::from(u64::MAX)) as u64;
+        for waiting in self.pending.take_older(Stamp(now.0.saturating_sub(timeout))) {
+            if waiting.expect.places_order() {
+                forget_in_flight(&mut self.in_flight, waiting.account);
+            }
+            waiting.reply.send(Answer { result: Err(ApiError::timeout()), limits: Vec::new() });
+        }
+    }
+}
+
+fn forget_in_flight(in_flight: &mut FxHashMap<AccountId, u32>, account: AccountId) {
+    if let Some(count) = in_flight.get_mut(&account) {
+        *count = count.saturating_sub(1);
+    }
+}
+
+/// One pass over what was published.
+struct Fold<'a> {
+    origin: Origin,
+    views: &'a mut Views,
+    pending: &'a mut Pending,
+    in_flight: &'a mut FxHashMap<AccountId, u32>,
+    /// Events of the own command whose answer is being read.
+    answer: &'a mut Vec<Event>,
+}
+
+impl Fold<'_> {
+    fn see(&mut self, event: &Event, command: &CommandBegan) {
+        let Origin { node, slot, incarnation, .. } = command.origin;
+        let is_own = (node, slot, incarnation)
+            == (self.origin.node, self.origin.slot, self.origin.incarnation);
+        if is_own {
+            match event {
+                Event::CommandBegan(_) => self.answer.clear(),
+                Event::BookChanged(_) | Event::BalanceChanged(_) | Event::Trade(_) => {}
+                // What follows the answer belongs to nobody's request.
+                _ if self.views.is_answered => {}
+                event => self.answer.push(event.clone()),
+            }
+        }
+        self.views.apply(event, command);
+        if is_own && matches!(event, Event::CommandAnswered(_)) {
+            self.answered(command);
+        }
+    }
+
+    fn answered(&mut self, command: &CommandBegan) {
+        let Some(waiting) = self.pending.take(command.session, command.request) else { return };
+        if waiting.expect.places_order() {
+            forget_in_flight(self.in_flight, waiting.account);
+        }
+        let Views { market, accounts, limits, .. } = &mut *self.views;
+        let facts = Facts { events: self.answer, accounts, market, unit: waiting.unit };
+        let result = facts.answer(&waiting.expect);
+        let now = command.stamp;
+        let mut used = Vec::new();
+        if waiting.expect.places_order() {
+            used.extend_from_slice(&limits.orders.counts(&limits.rules, waiting.account, now));
+        }
+        if let Some(client) = &waiting.client {
+            if result.is_ok() && waiting.expect.is_free_when_done() {
+                limits.usage.refund(&limits.rules, client, 1, waiting.since);
+            }
+            used.extend_from_slice(&limits.usage.used(&limits.rules, client, now));
+        }
+        waiting.reply.send(Answer { result, limits: used });
+    }
+}

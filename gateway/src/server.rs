@@ -1,0 +1,269 @@
+//! One port for everything: which path goes where, and the tasks that keep a gateway alive.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+
+use crate::error::ApiError;
+use crate::gateway::{Admitted, Gateway};
+use crate::json::{Json, TimeUnit};
+use crate::limits::ClientId;
+use crate::link::Broken;
+use crate::params::decode;
+use crate::rest::{self, refused};
+use crate::socket_api::{self, CONNECT_WEIGHT, Opened};
+use crate::streams;
+use crate::{admin, legacy};
+
+/// How often requests without an answer are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// Connections that are told to end have this long to do so.
+const DRAIN: Duration = Duration::from_millis(1_500);
+
+/// Serves until the gateway is told to stop, then drains.
+///
+/// Errors: the event log cannot be read on, or the socket fails.
+pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener) -> Result<(), Broken> {
+    let pump = tokio::spawn(pump(Arc::clone(&gateway)));
+    let app = routes(Arc::clone(&gateway));
+    let listener = listener.tap_io(|stream| {
+        // An answer is small and must not wait for more.
+        let _ = stream.set_nodelay(true);
+    });
+    let stopping = gateway.stopping.clone();
+    let draining = Arc::clone(&gateway);
+    let stop = async move {
+        stopped(stopping).await;
+        draining.shut_down();
+    };
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop);
+    let mut stopping = gateway.stopping.clone();
+    tokio::select! {
+        served = server.into_future() => served.map_err(|error| Broken(error.to_string()))?,
+        broken = pump => return Err(broken.unwrap_or_else(|error| Broken(error.to_string()))),
+        // Open connections end by themselves; what is left after the time is cut.
+        () = async {
+            stopped(stopping.clone()).await;
+            tokio::time::sleep(DRAIN).await;
+        } => {}
+    }
+    let _ = stopping.borrow_and_update();
+    Ok(())
+}
+
+async fn stopped(mut stopping: tokio::sync::watch::Receiver<bool>) {
+    // The sender is gone: nobody is left who could want us.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// Reads the event log as it grows; ends only when it cannot.
+async fn pump(gateway: Arc<Gateway>) -> Broken {
+    loop {
+        let pumped = {
+            let mut core = gateway.core();
+            core.sweep();
+            core.pump()
+        };
+        match pumped {
+            Err(broken) => return broken,
+            Ok(true) => tokio::task::yield_now().await,
+            Ok(false) => {
+                let news = gateway.alarm.wait(|| gateway.core().link.has_news());
+                // The sweep must come round on a quiet exchange, too.
+                let _ = tokio::time::timeout(SWEEP_INTERVAL, news).await;
+            }
+        }
+    }
+}
+
+fn routes(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/ws-api/v3", any(socket_api_route))
+        .route("/ws", any(streams_route))
+        .route("/ws/{*names}", any(streams_route))
+        .route("/stream", any(streams_route))
+        .route("/stream/sse", get(events_route))
+        .route("/healthz", get(|| async { rest::json(StatusCode::OK, "{}".to_owned()) }))
+        .route("/readyz", get(ready_route))
+        .route("/admin/v1/{*path}", any(admin_route))
+        .fallback(rest_route)
+        .with_state(gateway)
+}
+
+type Peer = ConnectInfo<SocketAddr>;
+type Shared = State<Arc<Gateway>>;
+
+async fn rest_route(State(gateway): Shared, ConnectInfo(peer): Peer, request: Request) -> Response {
+    rest::answer(gateway, peer.ip(), request).await
+}
+
+async fn admin_route(
+    State(gateway): Shared,
+    ConnectInfo(peer): Peer,
+    request: Request,
+) -> Response {
+    rest::with_cors(admin::answer(gateway, peer.ip(), request).await)
+}
+
+async fn ready_route(State(gateway): Shared) -> Response {
+    let (status, state) = readiness(&gateway);
+    let body = Json::of(TimeUnit::Millisecond, |json| json.text_field("state", &state));
+    rest::json(status, body)
+}
+
+/// Ready, draining, or halted and why.
+fn readiness(gateway: &Gateway) -> (StatusCode, String) {
+    let node = gateway.host.node();
+    match (node.is_running, gateway.core().is_draining) {
+        (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "draining".to_owned()),
+        (false, _) => {
+            let why = "halted: the node has failed, its log says why".to_owned();
+            (StatusCode::SERVICE_UNAVAILABLE, why)
+        }
+        (true, false) => (StatusCode::OK, "ready".to_owned()),
+    }
+}
+
+/// What a connection's query says, each value decoded.
+fn query_value(query: &str, name: &str) -> Option<String> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
+    // `@kline_1m@+08:00` is often written as it is: here `+` is itself, not a blank.
+    decode(&value.replace('+', "%2B")).ok().map(std::borrow::Cow::into_owned)
+}
+
+fn unit_of(query: &str) -> Result<TimeUnit, ApiError> {
+    match query_value(query, "timeUnit") {
+        None => Ok(TimeUnit::Millisecond),
+        Some(unit) if unit.eq_ignore_ascii_case("millisecond") => Ok(TimeUnit::Millisecond),
+        Some(unit) if unit.eq_ignore_ascii_case("microsecond") => Ok(TimeUnit::Microsecond),
+        Some(_) => Err(rest::time_unit_error()),
+    }
+}
+
+/// Counts a connection attempt and admits it, or says why not.
+fn admit(gateway: &Arc<Gateway>, peer: IpAddr, weight: u32) -> Result<Admitted, Box<Response>> {
+    let refuse = |error: ApiError| {
+        let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+        Box::new(refused(status, &error))
+    };
+    let mut core = gateway.core();
+    if core.is_draining {
+        return Err(refuse(ApiError::shutting_down()));
+    }
+    let now = core.now();
+    if gateway.options.rate_limits {
+        let attempt = core.limits.connects.attempt(peer, now);
+        attempt.map_err(|too_many| {
+            let mut error = ApiError::new(-1034, too_many.to_string()).with_status(429);
+            error.retry_after = Some(too_many.retry_after_seconds);
+            refuse(error)
+        })?;
+        if weight > 0 {
+            core.charge(&ClientId::of(peer, None), weight, now).map_err(refuse)?;
+        }
+    }
+    drop(core);
+    gateway.admit().ok_or_else(|| {
+        let max = gateway.options.connections_max;
+        let text = format!("Too many concurrent connections; current limit is '{max}'.");
+        refuse(ApiError::new(-1034, text).with_status(503))
+    })
+}
+
+async fn socket_api_route(
+    State(gateway): Shared,
+    ConnectInfo(peer): Peer,
+    asked: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    uri: axum::http::Uri,
+) -> Response {
+    let Ok(asked) = asked else { return not_a_socket() };
+    let query = uri.query().unwrap_or("");
+    let unit = match unit_of(query) {
+        Ok(unit) => unit,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
+    };
+    let return_rate_limits = query_value(query, "returnRateLimits").as_deref() != Some("false");
+    let admitted = match admit(&gateway, peer.ip(), CONNECT_WEIGHT) {
+        Ok(admitted) => admitted,
+        Err(response) => return *response,
+    };
+    let connection = gateway.next_connection();
+    let opened = Opened { peer: peer.ip(), unit, return_rate_limits, connection };
+    bounded(&gateway, asked)
+        .on_upgrade(move |socket| socket_api::serve(gateway, socket, opened, admitted))
+}
+
+/// The bounds that every socket has.
+fn bounded(gateway: &Gateway, asked: WebSocketUpgrade) -> WebSocketUpgrade {
+    let bytes = gateway.options.request_bytes_max;
+    asked.max_message_size(bytes).max_frame_size(bytes)
+}
+
+fn not_a_socket() -> Response {
+    let text = "This path speaks WebSocket: the request asks for no upgrade.";
+    refused(StatusCode::UPGRADE_REQUIRED, &ApiError::new(-1000, text))
+}
+
+async fn streams_route(
+    State(gateway): Shared,
+    ConnectInfo(peer): Peer,
+    names: Option<Path<String>>,
+    asked: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    uri: axum::http::Uri,
+) -> Response {
+    let Ok(asked) = asked else { return not_a_socket() };
+    let query = uri.query().unwrap_or("");
+    let unit = match unit_of(query) {
+        Ok(unit) => unit,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
+    };
+    let is_combined = uri.path().starts_with("/stream");
+    let asked_for = match (is_combined, names) {
+        (true, _) => query_value(query, "streams").unwrap_or_default(),
+        (false, Some(Path(names))) => names,
+        (false, None) => String::new(),
+    };
+    let names: Vec<String> =
+        asked_for.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let admitted = match admit(&gateway, peer.ip(), 0) {
+        Ok(admitted) => admitted,
+        Err(response) => return *response,
+    };
+    let bounded = bounded(&gateway, asked);
+    if let Some(listening) = legacy::listener_of(&gateway, &names) {
+        return bounded
+            .on_upgrade(move |socket| legacy::serve(gateway, socket, listening, unit, admitted));
+    }
+    let start = streams::socket::Start { is_combined, names, unit };
+    bounded.on_upgrade(move |socket| streams::socket::serve(gateway, socket, start, admitted))
+}
+
+async fn events_route(
+    State(gateway): Shared,
+    headers: HeaderMap,
+    uri: axum::http::Uri,
+) -> Response {
+    let query = uri.query().unwrap_or("");
+    let unit = match unit_of(query) {
+        Ok(unit) => unit,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
+    };
+    let names = query_value(query, "streams").unwrap_or_default();
+    let names: Vec<String> =
+        names.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let header = headers.get("last-event-id").and_then(|it| it.to_str().ok()).map(str::to_owned);
+    let last = header.or_else(|| query_value(query, "lastEventId"));
+    let response = streams::events::answer(gateway, names, last, unit).await;
+    rest::with_cors(response.into_response())
+}

@@ -1,0 +1,397 @@
+//! The WebSocket API: requests in text frames, answers and user data events out.
+//!
+//! One task per connection. It reads all requests that are there, runs them under one lock, and
+//! writes everything that waits with one flush.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use futures_util::{FutureExt, StreamExt};
+use protocol::Stamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::core::Core;
+use crate::endpoint::Caller;
+use crate::error::ApiError;
+use crate::gateway::{Admitted, Gateway};
+use crate::json::{Json, TimeUnit};
+use crate::limits::{ClientId, RateLimitStatus};
+use crate::outbox::{Close, Outbox};
+use crate::params::Params;
+use crate::pending::{Answer, Reply, socket_answer};
+use crate::reports;
+use crate::request::{Credentials, Ran, Request, may_listen, of_method, sign_in};
+use crate::signature::payload_of_ws;
+use crate::socket::{Life, Written, write};
+use crate::users::{Listener, SUBSCRIPTION_ID_MAX, Wrap};
+
+/// Requests that are run under one lock, so that nobody waits long for it.
+const BATCH_MAX: usize = 256;
+/// What opening a connection costs (web-socket-api.md).
+pub const CONNECT_WEIGHT: u32 = 2;
+/// What a request about the session itself costs.
+const SESSION_WEIGHT: u32 = 2;
+const ID_RANGE: &str = "^[a-zA-Z0-9-_]{1,36}$";
+const ID_LENGTH_MAX: usize = 36;
+
+/// How a connection was opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Opened {
+    pub peer: IpAddr,
+    pub unit: TimeUnit,
+    pub return_rate_limits: bool,
+    /// Number of the connection.
+    pub connection: u64,
+}
+
+/// Serves one connection until it ends.
+pub async fn serve(
+    gateway: Arc<Gateway>,
+    mut socket: WebSocket,
+    opened: Opened,
+    admitted: Admitted,
+) {
+    let outbox = Arc::new(Outbox::new(gateway.options.outbox));
+    let connected = gateway.core().now();
+    let mut session = Session {
+        opened,
+        outbox: Arc::clone(&outbox),
+        connected,
+        logged_on: None,
+        next_subscription: 0,
+    };
+    gateway.enter(opened.connection, &outbox);
+    converse(&gateway, &mut socket, &mut session).await;
+    gateway.leave(opened.connection);
+    gateway.core().users.disconnected(opened.connection);
+    drop(admitted);
+}
+
+async fn converse(gateway: &Arc<Gateway>, socket: &mut WebSocket, session: &mut Session) {
+    let outbox = Arc::clone(&session.outbox);
+    let (mut life, mut waiting) = (Life::new(&gateway.options), Vec::new());
+    loop {
+        tokio::select! {
+            biased;
+            () = outbox.ready() => {}
+            message = socket.next() => {
+                if !read(gateway, socket, session, &mut life, message) {
+                    return;
+                }
+            }
+            ping = life.tick() => match ping {
+                Ok(ping) => waiting.push(ping),
+                Err(close) => outbox.close(close),
+            },
+        }
+        if write(socket, &outbox, &mut waiting).await == Written::Over {
+            return;
+        }
+    }
+}
+
+/// Runs a message and those that came with it; false when the connection is over.
+fn read(
+    gateway: &Arc<Gateway>,
+    socket: &mut WebSocket,
+    session: &mut Session,
+    life: &mut Life,
+    first: Option<Result<Message, axum::Error>>,
+) -> bool {
+    let mut core = gateway.core();
+    let mut next = Some(first);
+    for _ in 0..BATCH_MAX {
+        let Some(message) = next.take() else { break };
+        match message {
+            Some(Ok(Message::Text(text))) => session.run(&mut core, &text),
+            Some(Ok(Message::Pong(_))) => life.pong(),
+            Some(Ok(Message::Ping(_))) => {}
+            Some(Ok(Message::Binary(_))) => {
+                let error = ApiError::new(-1135, "Invalid JSON Request");
+                session.refuse("null", error);
+            }
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return false,
+        }
+        next = socket.next().now_or_never();
+    }
+    if let Some(message) = next {
+        // One was taken out and not run: run it now, however many there were.
+        match message {
+            Some(Ok(Message::Text(text))) => session.run(&mut core, &text),
+            Some(Ok(Message::Pong(_))) => life.pong(),
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return false,
+        }
+    }
+    // What is published already is answered in the same turn.
+    let _ = core.pump();
+    true
+}
+
+/// A request as it is on the wire.
+#[derive(Deserialize)]
+struct Frame<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+}
+
+/// The id as it is echoed: a whole number, a short text, or null.
+fn id_of<'a>(frame: &Frame<'a>) -> Result<&'a str, ApiError> {
+    let Some(id) = frame.id else { return Ok("null") };
+    let text = id.get();
+    let is_text = text.len() >= 2 && text.starts_with('"');
+    let is_number = text.strip_prefix('-').unwrap_or(text).bytes().all(|it| it.is_ascii_digit())
+        && text.parse::<i64>().is_ok();
+    match (is_text, is_number || text == "null") {
+        (true, _) if text.chars().count() <= ID_LENGTH_MAX + 2 => Ok(text),
+        (_, true) => Ok(text),
+        _ => Err(ApiError::illegal("id", ID_RANGE)),
+    }
+}
+
+/// What a parser of the frame says, for fuzzing: never panics.
+pub fn parse(text: &str) -> Result<(), ApiError> {
+    let frame: Frame<'_> =
+        serde_json::from_str(text).map_err(|_| ApiError::new(-1135, "Invalid JSON Request"))?;
+    id_of(&frame)?;
+    if let Some(params) = frame.params {
+        let params = Params::of_json(params)?;
+        let pairs: Vec<_> = params.pairs().collect();
+        payload_of_ws(&pairs);
+    }
+    Ok(())
+}
+
+/// One connection's state.
+struct Session {
+    opened: Opened,
+    outbox: Arc<Outbox>,
+    connected: Stamp,
+    /// The key it is logged on with, and since when.
+    logged_on: Option<(Caller, Stamp)>,
+    next_subscription: u32,
+}
+
+impl Session {
+    fn refuse(&self, id: &str, error: ApiError) {
+        let answer = Answer { result: Err(error), limits: Vec::new() };
+        self.outbox.push(socket_answer(id, &answer, false));
+    }
+
+    fn run(&mut self, core: &mut Core, text: &Utf8Bytes) {
+        let Ok(frame) = serde_json::from_str::<Frame<'_>>(text) else {
+            return self.refuse("null", ApiError::new(-1135, "Invalid JSON Request"));
+        };
+        let id = match id_of(&frame) {
+            Ok(id) => id,
+            Err(error) => return self.refuse("null", error),
+        };
+        let params = match frame.params.filter(|it| it.get() != "null").map(Params::of_json) {
+            None => Params::default(),
+            Some(Ok(params)) => params,
+            Some(Err(error)) => return self.refuse(id, error),
+        };
+        let with_limits = match params.boolean("returnRateLimits") {
+            Ok(asked) => asked.unwrap_or(self.opened.return_rate_limits),
+            Err(error) => return self.refuse(id, error),
+        };
+        let Some(method) = frame.method.as_deref() else {
+            return self.refuse(id, ApiError::mandatory("method"));
+        };
+        let method = method.strip_prefix("v3/").unwrap_or(method);
+        let payload = || payload_of_ws(&params.pairs().collect::<Vec<_>>());
+        let credentials = Credentials {
+            key: params.get("apiKey"),
+            payload: &payload,
+            signature: params.get("signature"),
+            session: self.logged_on.map(|(caller, _)| caller),
+        };
+        if let Some(endpoint) = of_method(method) {
+            let request = Request {
+                endpoint,
+                params: &params,
+                credentials,
+                unit: self.opened.unit,
+                peer: self.opened.peer,
+                is_socket: true,
+            };
+            let reply = || Reply::Socket {
+                outbox: Arc::clone(&self.outbox),
+                id: id.to_owned(),
+                with_limits,
+            };
+            if let Ran::Now(answer) = request.run(core, reply) {
+                self.revoke_if_gone(core, &answer);
+                self.outbox.push(socket_answer(id, &answer, with_limits));
+            }
+            return;
+        }
+        let limits = match self.charge(core, &credentials) {
+            Ok(limits) => limits,
+            Err(error) => {
+                let answer = Answer { result: Err(error), limits: Vec::new() };
+                return self.outbox.push(socket_answer(id, &answer, with_limits));
+            }
+        };
+        let result = self.session_method(core, method, &params, credentials);
+        self.outbox.push(socket_answer(id, &Answer { result, limits }, with_limits));
+    }
+
+    fn charge(
+        &self,
+        core: &mut Core,
+        credentials: &Credentials<'_>,
+    ) -> Result<Vec<RateLimitStatus>, ApiError> {
+        let named = credentials.key.and_then(|key| protocol::ApiKey::new(key).ok());
+        let key = named.or(credentials.session.map(|caller| caller.key));
+        let known = key.filter(|key| core.accounts.keys.contains_key(key));
+        let now = core.now();
+        core.charge(&ClientId::of(self.opened.peer, known), SESSION_WEIGHT, now)
+    }
+
+    /// The session's key is not what it was: the session is logged off.
+    fn revoke_if_gone(&mut self, core: &Core, answer: &Answer) {
+        let is_refused = answer.result.as_ref().is_err_and(|error| error.code == -2015);
+        let is_gone = |caller: &Caller| !core.accounts.keys.contains_key(&caller.key);
+        if is_refused && self.logged_on.as_ref().is_some_and(|(caller, _)| is_gone(caller)) {
+            self.logged_on = None;
+        }
+    }
+
+    /// Methods that are about the connection itself.
+    fn session_method(
+        &mut self,
+        core: &mut Core,
+        method: &str,
+        params: &Params<'_>,
+        credentials: Credentials<'_>,
+    ) -> Result<String, ApiError> {
+        core.pump().map_err(|_| ApiError::shutting_down())?;
+        let now = core.now();
+        match method {
+            "session.logon" => {
+                let caller = sign_in(core, params, credentials, self.opened.peer)?;
+                self.logged_on = Some((caller, now));
+                Ok(self.status(core))
+            }
+            "session.status" => Ok(self.status(core)),
+            "session.logout" => {
+                self.logged_on = None;
+                core.users.logged_out(self.opened.connection, now);
+                Ok(self.status(core))
+            }
+            "session.subscriptions" => {
+                let ids = core.users.of_connection(self.opened.connection);
+                Ok(Json::list(self.opened.unit, |json| {
+                    for id in ids {
+                        json.object(|json| json.number_field("subscriptionId", id));
+                    }
+                }))
+            }
+            "userDataStream.subscribe" => {
+                let caller = self.logged_on.map(|(caller, _)| caller);
+                let caller = caller.ok_or_else(|| {
+                    ApiError::new(-1002, "You are not authorized to execute this request.")
+                        .with_status(401)
+                })?;
+                self.subscribe(core, caller, true)
+            }
+            "userDataStream.subscribe.signature" => {
+                let caller = sign_in(core, params, credentials, self.opened.peer)?;
+                self.subscribe(core, caller, false)
+            }
+            "userDataStream.unsubscribe" => {
+                let id = params.integer("subscriptionId")?;
+                let id = id.map(|id| u32::try_from(id).unwrap_or(u32::MAX));
+                core.users.unsubscribe(self.opened.connection, id, now)?;
+                Ok("{}".to_owned())
+            }
+            "userDataStream.start" | "userDataStream.ping" | "userDataStream.stop"
+                if core.options.listen_keys =>
+            {
+                let verb = match method {
+                    "userDataStream.start" => axum::http::Method::POST,
+                    "userDataStream.ping" => axum::http::Method::PUT,
+                    _ => axum::http::Method::DELETE,
+                };
+                core.listen_key(&verb, credentials.key, params.get("listenKey"))
+            }
+            "orderList.status"
+            | "orderList.place"
+            | "orderList.place.oco"
+            | "orderList.cancel"
+            | "orderList.place.oto"
+            | "orderList.place.otoco"
+            | "orderList.place.opo"
+            | "orderList.place.opoco"
+            | "sor.order.place"
+            | "sor.order.test" => Err(ApiError::new(-1020, "This operation is not supported.")),
+            _ => Err(ApiError::new(-1020, "This operation is not supported.")),
+        }
+    }
+
+    fn subscribe(
+        &mut self,
+        core: &mut Core,
+        caller: Caller,
+        is_of_logon: bool,
+    ) -> Result<String, ApiError> {
+        let account = may_listen(core, caller)?;
+        if self.next_subscription >= SUBSCRIPTION_ID_MAX {
+            let text = "Maximum subscription ID reached for this connection.";
+            return Err(ApiError::new(-2042, text));
+        }
+        let id = self.next_subscription;
+        let listener = Listener {
+            outbox: Arc::clone(&self.outbox),
+            connection: self.opened.connection,
+            wrap: Wrap::Subscription(id),
+            unit: self.opened.unit,
+            key: caller.key,
+            is_of_logon,
+        };
+        core.users.subscribe(account, listener)?;
+        self.next_subscription += 1;
+        Ok(Json::of(self.opened.unit, |json| json.number_field("subscriptionId", id)))
+    }
+
+    fn status(&self, core: &Core) -> String {
+        Json::of(self.opened.unit, |json| {
+            match &self.logged_on {
+                Some((caller, since)) => {
+                    json.text_field("apiKey", caller.key.as_str());
+                    json.time_field("authorizedSince", *since);
+                }
+                None => {
+                    json.null_field("apiKey");
+                    json.null_field("authorizedSince");
+                }
+            }
+            json.time_field("connectedSince", self.connected);
+            json.flag_field("returnRateLimits", self.opened.return_rate_limits);
+            json.time_field("serverTime", core.now());
+            let is_listening = !core.users.of_connection(self.opened.connection).is_empty();
+            json.flag_field("userDataStream", is_listening);
+        })
+    }
+}
+
+/// What every WebSocket API connection is told before the exchange stops.
+pub fn shutdown_notice(stamp: Stamp) -> Utf8Bytes {
+    let event = Json::of(TimeUnit::Millisecond, |json| {
+        reports::notice(json, "serverShutdown", stamp);
+    });
+    Utf8Bytes::from(format!("{{\"event\":{event}}}"))
+}
+
+/// Tells a connection that the exchange stops, and ends it.
+pub fn shut_down(outbox: &Outbox, stamp: Stamp) {
+    outbox.push(shutdown_notice(stamp));
+    outbox.close(Close::ShuttingDown);
+}

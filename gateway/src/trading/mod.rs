@@ -1,0 +1,300 @@
+//! Endpoints that need a signature: orders, and what an account may know about itself.
+
+mod account;
+mod orders;
+mod queries;
+mod terms;
+
+use axum::http::Method;
+use marketdata::Instrument;
+use protocol::OrderId;
+use protocol::command::ClientOrderId;
+
+use crate::core::Core;
+use crate::endpoint::{Endpoint, Run, Security, weight};
+use crate::error::ApiError;
+use crate::params::{CLIENT_ORDER_ID_RANGE, Params};
+
+/// A new order's parameters, besides the mandatory three.
+const ORDER: &[&str] = &[
+    "timeInForce",
+    "quantity",
+    "quoteOrderQty",
+    "price",
+    "newClientOrderId",
+    "strategyId",
+    "strategyType",
+    "stopPrice",
+    "trailingDelta",
+    "icebergQty",
+    "newOrderRespType",
+    "selfTradePreventionMode",
+    "pegPriceType",
+    "pegOffsetValue",
+    "pegOffsetType",
+];
+const TEST: &[&str] = &[
+    "timeInForce",
+    "quantity",
+    "quoteOrderQty",
+    "price",
+    "newClientOrderId",
+    "strategyId",
+    "strategyType",
+    "stopPrice",
+    "trailingDelta",
+    "icebergQty",
+    "newOrderRespType",
+    "selfTradePreventionMode",
+    "pegPriceType",
+    "pegOffsetValue",
+    "pegOffsetType",
+    "computeCommissionRates",
+];
+const CANCEL_REPLACE: &[&str] = &[
+    "timeInForce",
+    "quantity",
+    "quoteOrderQty",
+    "price",
+    "newClientOrderId",
+    "strategyId",
+    "strategyType",
+    "stopPrice",
+    "trailingDelta",
+    "icebergQty",
+    "newOrderRespType",
+    "selfTradePreventionMode",
+    "pegPriceType",
+    "pegOffsetValue",
+    "pegOffsetType",
+    "cancelOrderId",
+    "cancelOrigClientOrderId",
+    "cancelNewClientOrderId",
+    "cancelRestrictions",
+    "orderRateLimitExceededMode",
+];
+
+fn test_weight(params: &Params<'_>) -> u32 {
+    match params.boolean("computeCommissionRates") {
+        Ok(Some(true)) => 20,
+        _ => 1,
+    }
+}
+
+fn open_orders_weight(params: &Params<'_>) -> u32 {
+    if params.has("symbol") { 6 } else { 80 }
+}
+
+fn my_trades_weight(params: &Params<'_>) -> u32 {
+    if params.has("orderId") { 5 } else { 20 }
+}
+
+fn prevented_weight(params: &Params<'_>) -> u32 {
+    if params.has("orderId") { 20 } else { 2 }
+}
+
+const fn trade(
+    method: &'static str,
+    rest: (Method, &'static str),
+    mandatory: &'static [&'static str],
+    optional: &'static [&'static str],
+    weight: fn(&Params<'_>) -> u32,
+    run: Run,
+) -> Endpoint {
+    Endpoint { method, rest, security: Security::Trade, mandatory, optional, weight, run }
+}
+
+const fn read(
+    method: &'static str,
+    rest: (Method, &'static str),
+    mandatory: &'static [&'static str],
+    optional: &'static [&'static str],
+    weight: fn(&Params<'_>) -> u32,
+    run: Run,
+) -> Endpoint {
+    Endpoint { method, rest, security: Security::UserData, mandatory, optional, weight, run }
+}
+
+/// Every signed endpoint.
+pub const ENDPOINTS: &[Endpoint] = &[
+    trade(
+        "order.place",
+        (Method::POST, "/api/v3/order"),
+        &["symbol", "side", "type"],
+        ORDER,
+        weight::<1>,
+        Run::Command(orders::place),
+    ),
+    trade(
+        "order.test",
+        (Method::POST, "/api/v3/order/test"),
+        &["symbol", "side", "type"],
+        TEST,
+        test_weight,
+        Run::Command(orders::test),
+    ),
+    trade(
+        "order.cancel",
+        (Method::DELETE, "/api/v3/order"),
+        &["symbol"],
+        &["orderId", "origClientOrderId", "newClientOrderId", "cancelRestrictions"],
+        weight::<1>,
+        Run::Command(orders::cancel),
+    ),
+    trade(
+        "order.cancelReplace",
+        (Method::POST, "/api/v3/order/cancelReplace"),
+        &["symbol", "side", "type", "cancelReplaceMode"],
+        CANCEL_REPLACE,
+        weight::<1>,
+        Run::Command(orders::cancel_replace),
+    ),
+    trade(
+        "order.amend.keepPriority",
+        (Method::PUT, "/api/v3/order/amend/keepPriority"),
+        &["symbol", "newQty"],
+        &["orderId", "origClientOrderId", "newClientOrderId"],
+        weight::<4>,
+        Run::Command(orders::amend),
+    ),
+    trade(
+        "openOrders.cancelAll",
+        (Method::DELETE, "/api/v3/openOrders"),
+        &["symbol"],
+        &[],
+        weight::<1>,
+        Run::Command(orders::cancel_all),
+    ),
+    read(
+        "order.status",
+        (Method::GET, "/api/v3/order"),
+        &["symbol"],
+        &["orderId", "origClientOrderId"],
+        weight::<4>,
+        Run::Query(queries::order),
+    ),
+    read(
+        "openOrders.status",
+        (Method::GET, "/api/v3/openOrders"),
+        &[],
+        &["symbol"],
+        open_orders_weight,
+        Run::Query(queries::open_orders),
+    ),
+    read(
+        "allOrders",
+        (Method::GET, "/api/v3/allOrders"),
+        &["symbol"],
+        &["orderId", "startTime", "endTime", "limit"],
+        weight::<20>,
+        Run::Query(queries::all_orders),
+    ),
+    read(
+        "myTrades",
+        (Method::GET, "/api/v3/myTrades"),
+        &["symbol"],
+        &["orderId", "startTime", "endTime", "fromId", "limit"],
+        my_trades_weight,
+        Run::Query(queries::my_trades),
+    ),
+    read(
+        "myPreventedMatches",
+        (Method::GET, "/api/v3/myPreventedMatches"),
+        &["symbol"],
+        &["preventedMatchId", "orderId", "fromPreventedMatchId", "limit"],
+        prevented_weight,
+        Run::Query(queries::prevented_matches),
+    ),
+    read(
+        "order.amendments",
+        (Method::GET, "/api/v3/order/amendments"),
+        &["symbol", "orderId"],
+        &["fromExecutionId", "limit"],
+        weight::<4>,
+        Run::Query(queries::amendments),
+    ),
+    read(
+        "account.status",
+        (Method::GET, "/api/v3/account"),
+        &[],
+        &["omitZeroBalances"],
+        weight::<20>,
+        Run::Query(account::account),
+    ),
+    read(
+        "account.commission",
+        (Method::GET, "/api/v3/account/commission"),
+        &["symbol"],
+        &[],
+        weight::<20>,
+        Run::Query(account::commission),
+    ),
+    read(
+        "account.rateLimits.orders",
+        (Method::GET, "/api/v3/rateLimit/order"),
+        &[],
+        &[],
+        weight::<40>,
+        Run::Query(account::order_rate_limits),
+    ),
+    read(
+        "myFilters",
+        (Method::GET, "/api/v3/myFilters"),
+        &["symbol"],
+        &[],
+        weight::<40>,
+        Run::Query(account::filters),
+    ),
+    // Order lists and smart order routing are not there: nobody has any.
+    read(
+        "myAllocations",
+        (Method::GET, "/api/v3/myAllocations"),
+        &["symbol"],
+        &["startTime", "endTime", "fromAllocationId", "limit", "orderId"],
+        weight::<20>,
+        Run::Query(account::none_on_symbol),
+    ),
+    read(
+        "allOrderLists",
+        (Method::GET, "/api/v3/allOrderList"),
+        &[],
+        &["fromId", "startTime", "endTime", "limit"],
+        weight::<20>,
+        Run::Query(account::none),
+    ),
+    read(
+        "openOrderLists.status",
+        (Method::GET, "/api/v3/openOrderList"),
+        &[],
+        &[],
+        weight::<6>,
+        Run::Query(account::none),
+    ),
+];
+
+/// The instrument of the parameter `symbol`.
+fn instrument<'c>(core: &'c Core, params: &Params<'_>) -> Result<&'c Instrument, ApiError> {
+    let symbol = params.required("symbol")?;
+    if !symbol.is_ascii() || symbol.len() > 50 || !symbol.bytes().all(is_symbol_byte) {
+        return Err(ApiError::illegal("symbol", crate::params::SYMBOL_RANGE));
+    }
+    core.market.by_symbol(symbol).ok_or_else(ApiError::symbol)
+}
+
+const fn is_symbol_byte(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b'_' | b'&')
+}
+
+fn client_order_id(params: &Params<'_>, name: &str) -> Result<Option<ClientOrderId>, ApiError> {
+    let Some(text) = params.get(name) else { return Ok(None) };
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/');
+    match ClientOrderId::new(text) {
+        Ok(id) if text.bytes().all(is_plain) => Ok(Some(id)),
+        _ => Err(ApiError::illegal(name, CLIENT_ORDER_ID_RANGE)),
+    }
+}
+
+fn order_id(params: &Params<'_>, name: &str) -> Result<Option<OrderId>, ApiError> {
+    Ok(params.integer(name)?.map(OrderId))
+}

@@ -1,0 +1,355 @@
+//! User data streams: who listens to which account, and what they are told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use marketdata::Market;
+use protocol::event::{OrderAmended, OrderClosed, OrderFilled};
+use protocol::{
+    AccountId, Amount, ApiKey, AssetId, Event, ExecutionId, InstrumentId, OrderId, OrderStatus,
+    Stamp, TransferDirection,
+};
+use rustc_hash::FxHashMap;
+
+use crate::accounts::{Accounts, Order};
+use crate::error::ApiError;
+use crate::json::{Json, TimeUnit};
+use crate::outbox::{Close, Outbox};
+use crate::pending::cancel_id;
+use crate::reports::{self, Execution};
+
+/// Open subscriptions of one connection, and those it may open in its life.
+pub const SUBSCRIPTIONS_MAX: usize = 1_000;
+pub const SUBSCRIPTION_ID_MAX: u32 = 65_535;
+
+/// How events are wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrap {
+    /// `{"subscriptionId":0,"event":{…}}`
+    Subscription(u32),
+    /// The event alone, on a socket opened with a listen key.
+    Bare,
+}
+
+/// Who listens.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    pub outbox: Arc<Outbox>,
+    /// Number of the connection.
+    pub connection: u64,
+    pub wrap: Wrap,
+    pub unit: TimeUnit,
+    /// The key it was opened with; it ends with the key.
+    pub key: ApiKey,
+    /// Opened by `userDataStream.subscribe`: `session.logout` ends it.
+    pub is_of_logon: bool,
+}
+
+impl Listener {
+    fn send(&self, event: &str) {
+        let text = match self.wrap {
+            Wrap::Bare => event.to_owned(),
+            Wrap::Subscription(id) => format!("{{\"subscriptionId\":{id},\"event\":{event}}}"),
+        };
+        self.outbox.push(Utf8Bytes::from(text));
+    }
+
+    fn end(&self, stamp: Stamp) {
+        let notice = |json: &mut Json| reports::notice(json, "eventStreamTerminated", stamp);
+        self.send(&Json::of(self.unit, notice));
+        if self.wrap == Wrap::Bare {
+            self.outbox.close(Close::KeyGone);
+        }
+    }
+}
+
+/// All listeners, and what is still to be told about the command that is being folded.
+#[derive(Debug, Default)]
+pub struct Users {
+    listeners: FxHashMap<AccountId, Vec<Listener>>,
+    /// Balances that the current command changed, of accounts somebody listens to.
+    touched: Vec<(AccountId, AssetId)>,
+    /// Open listen keys (legacy), with the account and key they were made for.
+    pub listen_keys: HashMap<String, (AccountId, ApiKey, Stamp)>,
+}
+
+impl Users {
+    /// Ids of a connection's subscriptions, ascending.
+    pub fn of_connection(&self, connection: u64) -> Vec<u32> {
+        let mut ids: Vec<u32> = self
+            .listeners
+            .values()
+            .flatten()
+            .filter(|it| it.connection == connection)
+            .filter_map(|it| match it.wrap {
+                Wrap::Subscription(id) => Some(id),
+                Wrap::Bare => None,
+            })
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Begins to listen.
+    ///
+    /// Errors: the connection listens to this account already, or to too many.
+    pub fn subscribe(&mut self, account: AccountId, listener: Listener) -> Result<(), ApiError> {
+        let connection = listener.connection;
+        let of_account = self.listeners.entry(account).or_default();
+        if of_account.iter().any(|it| it.connection == connection) {
+            let text = "User Data Stream subscription already active.";
+            return Err(ApiError::new(-2035, text));
+        }
+        of_account.push(listener);
+        if self.of_connection(connection).len() > SUBSCRIPTIONS_MAX {
+            self.retain(|it| it.connection != connection || it.wrap == Wrap::Bare, None);
+            let text = "Maximum subscription ID reached for this connection.";
+            return Err(ApiError::new(-2042, text));
+        }
+        Ok(())
+    }
+
+    /// Ends one subscription of a connection, or all; each is told.
+    pub fn unsubscribe(
+        &mut self,
+        connection: u64,
+        id: Option<u32>,
+        stamp: Stamp,
+    ) -> Result<(), ApiError> {
+        let is_meant = |it: &Listener| {
+            it.connection == connection && id.is_none_or(|id| it.wrap == Wrap::Subscription(id))
+        };
+        if id.is_some() && !self.listeners.values().flatten().any(is_meant) {
+            let text = "User Data Stream subscription not active.";
+            return Err(ApiError::new(-2036, text));
+        }
+        self.retain(|it| !is_meant(it), Some(stamp));
+        Ok(())
+    }
+
+    /// The session's key is forgotten: what it had subscribed to ends.
+    pub fn logged_out(&mut self, connection: u64, stamp: Stamp) {
+        self.retain(|it| it.connection != connection || !it.is_of_logon, Some(stamp));
+    }
+
+    /// The connection is gone.
+    pub fn disconnected(&mut self, connection: u64) {
+        self.retain(|it| it.connection != connection, None);
+    }
+
+    /// A key was deleted: what it opened ends.
+    pub fn key_removed(&mut self, key: &ApiKey, stamp: Stamp) {
+        self.retain(|it| it.key != *key, Some(stamp));
+        self.listen_keys.retain(|_, (_, of, _)| of != key);
+    }
+
+    /// Keeps some listeners; the others are told when `told` says at which time.
+    fn retain(&mut self, keep: impl Fn(&Listener) -> bool, told: Option<Stamp>) {
+        self.listeners.retain(|_, listeners| {
+            listeners.retain(|listener| {
+                let is_kept = keep(listener);
+                if let (false, Some(stamp)) = (is_kept, told) {
+                    listener.end(stamp);
+                }
+                is_kept
+            });
+            !listeners.is_empty()
+        });
+    }
+
+    /// Sends an event to everybody who listens to the account, encoded once per unit.
+    fn send(&self, account: AccountId, write: impl Fn(&mut Json)) {
+        let Some(listeners) = self.listeners.get(&account) else { return };
+        let mut encoded: [Option<String>; 2] = [None, None];
+        for listener in listeners {
+            let text = encoded[usize::from(listener.unit == TimeUnit::Microsecond)]
+                .get_or_insert_with(|| Json::of(listener.unit, &write));
+            listener.send(text);
+        }
+    }
+
+    /// Ends everything: the exchange stops.
+    pub fn shut_down(&mut self, stamp: Stamp) {
+        for listener in self.listeners.values().flatten().filter(|it| it.wrap == Wrap::Bare) {
+            let notice = |json: &mut Json| reports::notice(json, "serverShutdown", stamp);
+            listener.send(&Json::of(listener.unit, notice));
+        }
+    }
+
+    /// Tells what an event means to the owners concerned. The views hold it already.
+    pub fn apply(&mut self, event: &Event, stamp: Stamp, accounts: &Accounts, market: &Market) {
+        if self.listeners.is_empty() {
+            return;
+        }
+        let report =
+            |order, execution, kind| Report { order, execution, kind, stamp, accounts, market };
+        match event {
+            Event::OrderAccepted(it) => {
+                self.touch(it.request.account, it.request.instrument, market);
+                report(it.order, it.execution, "NEW").send(self);
+            }
+            Event::OrderTriggered(it) => report(it.order, it.execution, "NEW").send(self),
+            Event::OrderFilled(it) => {
+                self.touch(it.account, it.instrument, market);
+                report(it.order, it.execution, "TRADE").fill(self, it);
+            }
+            Event::OrderAmended(it) => {
+                self.touch(it.account, it.instrument, market);
+                report(it.order, it.execution, "REPLACED").amended(self, it);
+            }
+            Event::OrderClosed(it) => {
+                self.touch(it.account, it.instrument, market);
+                report(it.order, it.execution, "").closed(self, it);
+            }
+            Event::MatchPrevented(it) => {
+                let sides = [
+                    (it.taker_order, it.taker_execution, it.taker_prevented),
+                    (it.maker_order, it.maker_execution, it.maker_prevented),
+                ];
+                for (order, execution, prevented) in sides {
+                    // What closes the order is told by its closing, in one report.
+                    if !prevented.is_zero()
+                        && accounts.order(order).is_some_and(|it| !it.is_used_up())
+                    {
+                        report(order, execution, "TRADE_PREVENTION").prevented(self);
+                    }
+                }
+            }
+            Event::BalanceChanged(it) if self.listeners.contains_key(&it.account) => {
+                self.touched.push((it.account, it.asset));
+            }
+            Event::TransferExecuted(it) => {
+                let name = market.asset(it.asset).map_or("", |name| name.as_str());
+                let delta = match it.direction {
+                    TransferDirection::Deposit => it.amount,
+                    TransferDirection::Withdrawal => Amount(-it.amount.0),
+                };
+                self.send(it.account, |json| reports::balance_update(json, name, delta, stamp));
+            }
+            Event::KeyRemoved(it) => self.key_removed(&it.key, stamp),
+            _ => {}
+        }
+    }
+
+    /// Both assets of an instrument count as possibly changed.
+    fn touch(&mut self, account: AccountId, instrument: InstrumentId, market: &Market) {
+        if !self.listeners.contains_key(&account) {
+            return;
+        }
+        if let Some(instrument) = market.instrument(instrument) {
+            self.touched.push((account, instrument.base));
+            self.touched.push((account, instrument.quote));
+        }
+    }
+
+    /// The command's balances are final: one message per account.
+    pub fn settle(&mut self, stamp: Stamp, accounts: &Accounts, market: &Market) {
+        if self.touched.is_empty() {
+            return;
+        }
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        for of_account in touched.chunk_by(|a, b| a.0 == b.0) {
+            let Some(account) = of_account.first().and_then(|it| accounts.account(it.0)) else {
+                continue;
+            };
+            let assets: Vec<AssetId> = of_account.iter().map(|it| it.1).collect();
+            self.send(account.id, |json| {
+                reports::account_position(json, account, &assets, stamp, market);
+            });
+        }
+        touched.clear();
+        self.touched = touched;
+    }
+}
+
+/// One executionReport on its way.
+struct Report<'a> {
+    order: OrderId,
+    execution: ExecutionId,
+    kind: &'static str,
+    stamp: Stamp,
+    accounts: &'a Accounts,
+    market: &'a Market,
+}
+
+impl<'a> Report<'a> {
+    fn order(&self) -> Option<&'a Order> {
+        self.accounts.order(self.order)
+    }
+
+    fn of(&self, order: &'a Order) -> Execution<'a> {
+        Execution {
+            order,
+            execution: self.execution,
+            kind: self.kind,
+            client_order_id: order.client_order_id.as_str(),
+            original_client_order_id: "",
+            fill: None,
+            prevention: None,
+            stamp: self.stamp,
+        }
+    }
+
+    fn write(&self, users: &Users, execution: &Execution<'_>) {
+        let order = execution.order;
+        let Some(instrument) = self.market.instrument(order.instrument) else { return };
+        users.send(order.account, |json| {
+            reports::execution(json, execution, instrument, self.market);
+        });
+    }
+
+    fn send(&self, users: &Users) {
+        let Some(order) = self.order() else { return };
+        self.write(users, &self.of(order));
+    }
+
+    fn fill(&self, users: &Users, fill: &OrderFilled) {
+        let Some(order) = self.order() else { return };
+        self.write(users, &Execution { fill: Some(fill), ..self.of(order) });
+    }
+
+    fn amended(&self, users: &Users, amended: &OrderAmended) {
+        let Some(order) = self.order() else { return };
+        let original_client_order_id = amended.client_order_id_before.as_str();
+        self.write(users, &Execution { original_client_order_id, ..self.of(order) });
+    }
+
+    fn prevented(&self, users: &Users) {
+        let Some(order) = self.order() else { return };
+        self.write(users, &Execution { prevention: order.prevention.as_ref(), ..self.of(order) });
+    }
+
+    fn closed(&self, users: &Users, closed: &OrderClosed) {
+        let Some(order) = self.order() else { return };
+        let plain = self.of(order);
+        match closed.status {
+            OrderStatus::Canceled => {
+                let id = cancel_id(closed);
+                let own = order.client_order_id;
+                self.write(
+                    users,
+                    &Execution {
+                        kind: "CANCELED",
+                        client_order_id: id.as_str(),
+                        original_client_order_id: own.as_str(),
+                        ..plain
+                    },
+                );
+            }
+            OrderStatus::ExpiredInMatch => {
+                let prevention = order.prevention.as_ref();
+                let execution = prevention.map_or(self.execution, |it| {
+                    let is_maker = it.maker_order == order.id;
+                    if is_maker { it.maker_execution } else { it.taker_execution }
+                });
+                let kind = "TRADE_PREVENTION";
+                self.write(users, &Execution { kind, prevention, execution, ..plain });
+            }
+            OrderStatus::Rejected => self.write(users, &Execution { kind: "REJECTED", ..plain }),
+            _ => self.write(users, &Execution { kind: "EXPIRED", ..plain }),
+        }
+    }
+}
