@@ -33,6 +33,10 @@ pub struct Venue {
 }
 
 impl Venue {
+    pub fn new(http: &str, ws: &str, token: &str) -> Venue {
+        Venue { http: http.to_owned(), ws: ws.to_owned(), token: token.to_owned() }
+    }
+
     /// Reads a `demo.env`.
     pub fn of(env: &Path) -> Result<Venue> {
         let text = fs::read_to_string(env).with_context(|| {

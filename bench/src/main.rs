@@ -1,4 +1,5 @@
-//! `bench engine`, `bench pipeline`: figures of the engine alone and of the whole path.
+//! `bench engine`, `bench pipeline`, `bench gateway`: figures of the engine alone, of the path
+//! behind the ring, and of the exchange as a client sees it.
 #![allow(clippy::print_stdout, reason = "a tool talks to its terminal")]
 
 use std::path::PathBuf;
@@ -6,6 +7,7 @@ use std::process::ExitCode;
 
 use app::node::Waiting;
 use bench::workload::{FULL_SIZE, Mix, Workload};
+use bench::gateway_bench::{self, Part};
 use bench::{Result, engine_bench, pipeline_bench};
 use clap::{Parser, ValueEnum};
 use replication::Durability;
@@ -52,6 +54,42 @@ enum Arguments {
         /// Make the data folders in this one
         #[arg(long)]
         data: Option<PathBuf>,
+    },
+    /// The whole exchange over sockets, beside a bare echo server
+    Gateway {
+        /// Only these parts
+        #[arg(long = "part", value_enum, default_values_t = Part::value_variants().to_vec())]
+        parts: Vec<Part>,
+        /// Rounds of the latency part
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Orders of one round
+        #[arg(long, default_value_t = 10_000)]
+        orders: u64,
+        /// Rates to try, orders a second
+        #[arg(long = "rate", default_values_t = [20_000, 40_000, 60_000, 80_000, 100_000, 125_000, 150_000, 180_000, 215_000])]
+        rates: Vec<u64>,
+        /// How long each rate is held, and streams are listened to
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        #[arg(long, default_value_t = 1_000)]
+        subscribers: usize,
+    },
+    /// The server of the gateway bench
+    #[command(hide = true)]
+    Serve {
+        #[arg(long)]
+        folder: PathBuf,
+        #[arg(long)]
+        durability: String,
+    },
+    /// The echo server of the gateway bench
+    #[command(hide = true)]
+    Echo {
+        #[arg(long)]
+        folder: PathBuf,
+        #[arg(long)]
+        durability: String,
     },
     /// Writes an operation file
     Operations {
@@ -146,6 +184,13 @@ fn run(arguments: Arguments) -> Result<()> {
             };
             pipeline_bench::run(&options, tell)
         }
+        Arguments::Gateway { parts, rounds, orders, rates, seconds, subscribers } => {
+            let options =
+                gateway_bench::Options { parts, rounds, orders, rates, seconds, subscribers };
+            gateway_bench::run(&options, tell)
+        }
+        Arguments::Serve { folder, durability } => gateway_bench::serve(&folder, &durability),
+        Arguments::Echo { folder, .. } => gateway_bench::echo(&folder),
         Arguments::Operations { mix, file, operations } => {
             Ok(std::fs::write(file, Workload::generate(mix.into(), operations).encode())?)
         }

@@ -12,7 +12,8 @@ use std::{fmt, fs};
 /// The two modules that may say `unsafe`: the one that maps memory and the one that is the ring.
 const UNSAFE_ALLOWED: &[&str] = &["store/src/map.rs", "store/src/ring.rs"];
 /// Where floats show progress or statistics and never a price, a quantity or money.
-const FLOATS_ALLOWED: &[&str] = &["xtask/", "bench/", "app/src/progress.rs"];
+const FLOATS_ALLOWED: &[&str] =
+    &["xtask/", "bench/", "app/src/progress.rs", "clients/src/latency.rs"];
 /// What must be a function of its input alone.
 const PURE: &[&str] = &["protocol/src/", "engine/src/"];
 /// Words that a pure crate has no use for, tests included. `std` itself is for its tests only.

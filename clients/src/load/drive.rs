@@ -509,7 +509,7 @@ impl Receiver {
         push_number(lines, scan::number_after(message, b"\"orderId\":").unwrap_or(0));
         let client_order_id: &[u8] = match slot.kind {
             Kind::Cancel => b"\"origClientOrderId\":",
-            Kind::Rest | Kind::Trade => b"\"clientOrderId\":",
+            Kind::Rest | Kind::Near | Kind::Trade => b"\"clientOrderId\":",
         };
         for key in [client_order_id, b"\"status\":", b"\"executedQty\":"] {
             lines.push(b' ');
@@ -563,7 +563,7 @@ impl Receiver {
                 open = Some(order_id);
             }
             Outcome::Done(executed) => match slot.kind {
-                Kind::Rest => report.rested += 1,
+                Kind::Rest | Kind::Near => report.rested += 1,
                 Kind::Cancel => report.canceled += 1,
                 Kind::Trade => {
                     report.traded += 1;
@@ -577,8 +577,8 @@ impl Receiver {
                 self.counts.refused(code, || text);
             }
         }
-        if slot.kind == Kind::Rest {
-            flow.rest_answered(account, symbol, open);
+        if slot.kind.rests() {
+            flow.rest_answered(account, symbol, slot.kind, open);
         }
     }
 }
@@ -588,7 +588,7 @@ fn accepted(kind: Kind, message: &[u8]) -> Outcome {
     match kind {
         Kind::Cancel => Outcome::Done(false),
         Kind::Trade => Outcome::Done(has_executed(message)),
-        Kind::Rest => match scan::number_after(message, b"\"orderId\":") {
+        Kind::Rest | Kind::Near => match scan::number_after(message, b"\"orderId\":") {
             Some(order_id) if status_is(message, &[b"NEW", b"PARTIALLY_FILLED"]) => {
                 Outcome::Open(order_id)
             }

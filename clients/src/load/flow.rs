@@ -1,5 +1,6 @@
-//! Which order comes next and its bytes: resting orders around a fixed middle price, cancels of
-//! the oldest of them, and orders that trade with them. Knows nothing of sockets and clocks.
+//! Which order comes next and its bytes: resting orders around a fixed middle price, cancels of the
+//! oldest of those far from it, and orders that trade with those near to it: so a cancel meets an
+//! order that is there. Knows nothing of sockets and clocks.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -13,13 +14,20 @@ use crate::session::symbol_json;
 /// Price levels on each side of the middle on which orders rest, one tick apart.
 pub(super) const LEVELS: u64 = 20;
 
+/// The levels next to the middle: what rests there is traded with, never canceled. A little more
+/// comes in there than the usual mix trades away; the bound on open orders takes the rest.
+const NEAR_LEVELS: u64 = 9;
+
 /// Filled orders remembered per account, a power of two; an older one is forgotten and costs one
 /// refused cancel.
 const GONE_SLOTS: usize = 4 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// Rests where it is canceled some day.
     Rest,
+    /// Rests where it is traded with.
+    Near,
     Cancel,
     Trade,
 }
@@ -27,10 +35,14 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
-            Kind::Rest => "rest",
+            Kind::Rest | Kind::Near => "rest",
             Kind::Cancel => "cancel",
             Kind::Trade => "trade",
         }
+    }
+
+    pub(super) const fn rests(self) -> bool {
+        matches!(self, Kind::Rest | Kind::Near)
     }
 }
 
@@ -56,7 +68,10 @@ struct Requests {
 /// Open resting orders of one account and symbol, the oldest first.
 #[derive(Default)]
 struct OpenOrders {
+    /// Far from the middle.
     ids: VecDeque<u64>,
+    /// Near to it.
+    near: VecDeque<u64>,
     /// Sent and not yet answered.
     pending: usize,
 }
@@ -135,14 +150,18 @@ impl Flow {
     fn decide(&mut self, account: usize, symbol: usize, wanted: Kind) -> Written {
         let AccountFlow { open, gone, .. } = &mut self.accounts[account];
         let open = &mut open[symbol];
-        let is_full = wanted == Kind::Rest && open.is_full(self.open_orders_max, gone);
+        let is_full = wanted != Kind::Trade && open.is_full(self.open_orders_max, gone);
         let cancel = wanted == Kind::Cancel || is_full;
         if cancel && let Some(order_id) = open.take_oldest(gone) {
             return Written { kind: Kind::Cancel, symbol, order_id };
         }
         // With nothing but unanswered orders there is nothing to cancel: trade.
-        let kind = if wanted == Kind::Trade || is_full { Kind::Trade } else { Kind::Rest };
-        if kind == Kind::Rest {
+        let kind = match wanted == Kind::Trade || is_full {
+            true => Kind::Trade,
+            false if self.random.below(LEVELS) < NEAR_LEVELS => Kind::Near,
+            false => Kind::Rest,
+        };
+        if kind.rests() {
             open.pending += 1;
         }
         Written { kind, symbol, order_id: 0 }
@@ -151,10 +170,14 @@ impl Flow {
     fn push_request(&mut self, account: usize, written: Written, out: &mut Vec<u8>) {
         let requests = &self.requests[written.symbol];
         match written.kind {
-            Kind::Rest => {
-                let drawn = self.random.below(2 * LEVELS);
+            Kind::Rest | Kind::Near => {
+                let (first, count) = match written.kind {
+                    Kind::Near => (0, NEAR_LEVELS),
+                    _ => (NEAR_LEVELS, LEVELS - NEAR_LEVELS),
+                };
+                let drawn = self.random.below(2 * count);
                 let levels = &requests.rest[(drawn & 1) as usize];
-                out.extend_from_slice(&levels[(drawn >> 1) as usize]);
+                out.extend_from_slice(&levels[(first + (drawn >> 1)) as usize]);
             }
             Kind::Trade => {
                 let trades = &mut self.accounts[account].trades;
@@ -171,10 +194,19 @@ impl Flow {
 
     /// A resting order was answered; `open` is its id when it is in the book.
     #[inline]
-    pub(super) fn rest_answered(&mut self, account: usize, symbol: usize, open: Option<u64>) {
+    pub(super) fn rest_answered(
+        &mut self,
+        account: usize,
+        symbol: usize,
+        kind: Kind,
+        open: Option<u64>,
+    ) {
         let orders = &mut self.accounts[account].open[symbol];
         orders.pending = orders.pending.saturating_sub(1);
-        orders.ids.extend(open);
+        match kind {
+            Kind::Near => orders.near.extend(open),
+            _ => orders.ids.extend(open),
+        }
     }
 
     /// A cancel was refused for a reason that leaves the order in the book.
@@ -191,16 +223,22 @@ impl Flow {
     #[cfg(test)]
     fn open_count(&self, account: usize, symbol: usize) -> usize {
         let open = &self.accounts[account].open[symbol];
-        open.ids.len() + open.pending
+        open.count()
     }
 }
 
 impl OpenOrders {
+    fn count(&self) -> usize {
+        self.ids.len() + self.near.len() + self.pending
+    }
+
     fn is_full(&mut self, max: usize, gone: &[u64]) -> bool {
-        if self.ids.len() + self.pending >= max {
-            self.ids.retain(|&order_id| gone[gone_slot(order_id)] != order_id);
+        if self.count() >= max {
+            let is_open = |order_id: &u64| gone[gone_slot(*order_id)] != *order_id;
+            self.ids.retain(is_open);
+            self.near.retain(is_open);
         }
-        self.ids.len() + self.pending >= max
+        self.count() >= max
     }
 
     fn take_oldest(&mut self, gone: &[u64]) -> Option<u64> {
@@ -316,9 +354,10 @@ mod tests {
             let price = Price::parse(parameters["price"].as_str().unwrap()).unwrap();
             let is_below = price < symbols()[0].price;
             let is_buy = parameters["side"] == "BUY";
-            assert_eq!(is_below, is_buy == (written.kind == Kind::Rest), "{request}");
-            if written.kind == Kind::Rest {
-                flow.rest_answered((number % 2) as usize, written.symbol, Some(number));
+            assert_eq!(is_below, is_buy == written.kind.rests(), "{request}");
+            if written.kind.rests() {
+                let account = (number % 2) as usize;
+                flow.rest_answered(account, written.symbol, written.kind, Some(number));
             }
         }
     }
@@ -327,25 +366,25 @@ mod tests {
     fn open_orders_stay_bounded_and_the_mix_is_kept() {
         for seed in 0..10 {
             let mut flow = flow(seed);
-            let mut counts = [0u64; 3];
+            let mut counts = [0u64; 4];
             let mut unanswered = VecDeque::new();
             for number in 0..20_000 {
                 let (written, _) = next(&mut flow, 0, number);
                 counts[written.kind as usize] += 1;
-                if written.kind == Kind::Rest {
-                    unanswered.push_back((written.symbol, number));
+                if written.kind.rests() {
+                    unanswered.push_back((written, number));
                 }
                 if unanswered.len() > 8 {
-                    let (symbol, id) = unanswered.pop_front().unwrap();
-                    flow.rest_answered(0, symbol, Some(id));
-                    if number % 5 < 2 {
+                    let (answered, id) = unanswered.pop_front().unwrap();
+                    flow.rest_answered(0, answered.symbol, answered.kind, Some(id));
+                    if answered.kind == Kind::Near {
                         flow.gone(0, id);
                     }
                 }
                 assert!(flow.open_count(0, written.symbol) <= 30, "seed {seed}");
             }
-            let [rest, cancel, trade] = counts.map(|count| count / 200);
-            assert!((45..=55).contains(&rest), "seed {seed}: {counts:?}");
+            let [far, near, cancel, trade] = counts.map(|count| count / 200);
+            assert!((45..=55).contains(&(far + near)), "seed {seed}: {counts:?}");
             assert!((25..=35).contains(&cancel), "seed {seed}: {counts:?}");
             assert!((15..=25).contains(&trade), "seed {seed}: {counts:?}");
         }
@@ -354,12 +393,13 @@ mod tests {
     #[test]
     fn an_order_that_is_gone_is_not_canceled() {
         let mut flow = flow(3);
-        flow.rest_answered(0, 0, Some(1));
-        flow.rest_answered(0, 0, Some(2));
+        flow.rest_answered(0, 0, Kind::Rest, Some(1));
+        flow.rest_answered(0, 0, Kind::Rest, Some(2));
+        flow.rest_answered(0, 0, Kind::Near, Some(3));
         flow.gone(0, 1);
         let cancel = flow.decide(0, 0, Kind::Cancel);
         assert_eq!(cancel, Written { kind: Kind::Cancel, symbol: 0, order_id: 2 });
-        assert_eq!(flow.decide(0, 0, Kind::Cancel).kind, Kind::Rest);
+        assert!(flow.decide(0, 0, Kind::Cancel).kind.rests());
     }
 
     #[test]
