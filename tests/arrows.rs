@@ -80,8 +80,10 @@ const ENGINE_CLOSURE: &[&str] = &["engine", "protocol", "hashbrown", "rkyv", "xx
 /// Features by which those would bring in std, or a hasher with a random seed.
 const ENGINE_FEATURES_REFUSED: &[&str] = &["default", "std", "default-hasher", "rayon"];
 /// Packages of others that stay where they are.
-const ONLY_IN: &[(&str, &[&str])] =
-    &[("serde_json", &["app", "gateway", "feed", "clients"]), ("anyhow", &["app", "xtask"])];
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("serde_json", &["app", "gateway", "feed", "clients", "tests"]),
+    ("anyhow", &["app", "xtask"]),
+];
 /// What a crate may take for its own tests, besides what its floor allows.
 const DEV_ONLY: &[&str] = &["loom", "tempfile"];
 const TEST_CRATES: &[&str] = &["tests", "bench", "fuzz"];

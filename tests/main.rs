@@ -13,5 +13,6 @@ mod model;
 mod model_equals_engine;
 mod power;
 mod random_market;
+mod serve;
 mod story_language;
 mod support;

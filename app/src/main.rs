@@ -11,6 +11,9 @@ use app::simulate::Orders;
 use app::{capture, commands, load, replay, serve, verify};
 use clap::Parser;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(true) => ExitCode::SUCCESS,

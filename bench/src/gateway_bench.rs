@@ -10,11 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use app::load::Venue;
+use clap::ValueEnum;
 use clients::fanout::{self, FanoutOptions};
 use clients::load::{LoadOptions, LoadSymbol, Mix, run as run_load};
 use clients::probe::{self, ProbeOptions};
 use clients::{Credentials, Percentiles};
-use clap::ValueEnum;
 
 use crate::{Result, machine};
 
@@ -90,8 +90,7 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let mut server =
-            Server { child, _folder: folder, venue: Venue::new("", "", TOKEN) };
+        let mut server = Server { child, _folder: folder, venue: Venue::new("", "", TOKEN) };
         let began = Instant::now();
         let address = loop {
             if let Ok(text) = fs::read_to_string(&ready)
@@ -116,14 +115,16 @@ impl Server {
         let stat = stat.unwrap_or_default();
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         // utime and stime, in ticks of 10 ms (proc(5)).
-        let ticks: u64 = fields.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
+        let ticks: u64 =
+            fields.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
         Duration::from_millis(ticks * 10)
     }
 
     fn memory_mib(&self) -> u64 {
         let statm = fs::read_to_string(format!("/proc/{}/statm", self.child.id()));
         let pages = statm.unwrap_or_default();
-        let pages: u64 = pages.split_whitespace().nth(1).and_then(|it| it.parse().ok()).unwrap_or(0);
+        let pages: u64 =
+            pages.split_whitespace().nth(1).and_then(|it| it.parse().ok()).unwrap_or(0);
         pages * 4 / 1024
     }
 
@@ -143,9 +144,12 @@ fn configuration() -> String {
         "[server]\nconnects_per_five_minutes = 0\n[admin]\ntoken = \"{TOKEN}\"\n\
          [fees]\nmaker = \"0.001\"\ntaker = \"0.001\"\n"
     );
-    for (symbol, base, price) in
-        [("BTCUSDT", "BTC", 60_000), ("ETHUSDT", "ETH", 3_000), ("BNBUSDT", "BNB", 600), ("LTCUSDT", "LTC", 100)]
-    {
+    for (symbol, base, price) in [
+        ("BTCUSDT", "BTC", 60_000),
+        ("ETHUSDT", "ETH", 3_000),
+        ("BNBUSDT", "BNB", 600),
+        ("LTCUSDT", "LTC", 100),
+    ] {
         text += &format!(
             "[[instrument]]\nsymbol = \"{symbol}\"\nbase = \"{base}\"\nquote = \"USDT\"\n\
              reference_price = \"{price}\"\n\
@@ -161,7 +165,11 @@ fn row(name: &str, it: &Percentiles) -> String {
     let us = |ns: u64| format!("{}.{}", ns / 1_000, ns % 1_000 / 100);
     format!(
         "{name:<24}{:>10}{:>10}{:>10}{:>10}{:>10}",
-        us(it.p50_ns), us(it.p90_ns), us(it.p99_ns), us(it.p999_ns), us(it.max_ns)
+        us(it.p50_ns),
+        us(it.p90_ns),
+        us(it.p99_ns),
+        us(it.p999_ns),
+        us(it.max_ns)
     )
 }
 
@@ -220,7 +228,15 @@ fn throughput(options: &Options, tell: &mut dyn FnMut(&str)) -> Result<()> {
     ));
     tell(&format!(
         "{:>9}{:>11}{:>10}{:>10}{:>10}{:>8}{:>12}{:>12}  {}",
-        "rate/s", "answered/s", "p50 us", "p99 us", "p99.9 us", "errors", "server us", "client us", ""
+        "rate/s",
+        "answered/s",
+        "p50 us",
+        "p99 us",
+        "p99.9 us",
+        "errors",
+        "server us",
+        "client us",
+        ""
     ));
     let (mut held, mut failed) = (0, None);
     let mut queue: Vec<u64> = options.rates.clone();
@@ -317,11 +333,7 @@ fn subscribers(options: &Options, tell: &mut dyn FnMut(&str)) -> Result<()> {
     tell("");
     tell(&format!("{} subscribers of @depth@100ms and @trade, {seconds} s", options.subscribers));
     tell(&report.to_string());
-    tell(&format!(
-        "server      cpu {} ms, memory {} MiB",
-        cpu.as_millis(),
-        server.memory_mib()
-    ));
+    tell(&format!("server      cpu {} ms, memory {} MiB", cpu.as_millis(), server.memory_mib()));
     drop(server);
     let _ = trading.join();
     Ok(())

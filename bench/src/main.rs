@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use app::node::Waiting;
-use bench::workload::{FULL_SIZE, Mix, Workload};
 use bench::gateway_bench::{self, Part};
+use bench::workload::{FULL_SIZE, Mix, Workload};
 use bench::{Result, engine_bench, pipeline_bench};
 use clap::{Parser, ValueEnum};
 use replication::Durability;
@@ -130,6 +130,10 @@ enum DurabilityName {
     Async,
     Sync,
 }
+
+/// As `outcry` has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {

@@ -15,7 +15,7 @@ use protocol::{
     OrderId, OrderKind, OrderStatus, Price, Quantity, QuantityUnit, Side, Stamp, StpMode,
     TimeInForce, TradeId,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxSeededState};
 
 use crate::link::Host;
 use crate::signature::Verifier;
@@ -42,7 +42,7 @@ pub struct Order {
     pub executed_quote: Amount,
     pub prevented: Quantity,
     /// The latest match that self-trade prevention stopped.
-    pub prevention: Option<MatchPrevented>,
+    pub prevention: Option<Box<MatchPrevented>>,
     pub strategy_id: i64,
     pub strategy_type: u32,
     pub created: Stamp,
@@ -144,18 +144,30 @@ pub struct Balance {
 }
 
 /// What an account did on one instrument.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Activity {
     /// Of all kept orders, by id.
     orders: VecDeque<OrderId>,
     open: BTreeMap<OrderId, ()>,
-    by_client_order_id: HashMap<ClientOrderId, OrderId>,
+    // Seeded: clients choose these ids.
+    by_client_order_id: HashMap<ClientOrderId, OrderId, FxSeededState>,
     pub fills: VecDeque<Fill>,
     pub prevented: VecDeque<Prevented>,
     pub amendments: VecDeque<Amendment>,
 }
 
 impl Activity {
+    fn new(seed: usize) -> Activity {
+        Activity {
+            orders: VecDeque::new(),
+            open: BTreeMap::new(),
+            by_client_order_id: HashMap::with_hasher(FxSeededState::with_seed(seed)),
+            fills: VecDeque::new(),
+            prevented: VecDeque::new(),
+            amendments: VecDeque::new(),
+        }
+    }
+
     pub fn open(&self) -> impl Iterator<Item = OrderId> + '_ {
         self.open.keys().copied()
     }
@@ -244,6 +256,7 @@ pub struct Kept {
 #[derive(Debug)]
 pub struct Accounts {
     kept: Kept,
+    seed: usize,
     accounts: BTreeMap<AccountId, Account>,
     names: HashMap<AccountName, AccountId>,
     pub keys: HashMap<ApiKey, Key>,
@@ -254,9 +267,11 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    pub fn new(kept: Kept) -> Accounts {
+    /// Empty; `seed` keys the maps whose keys clients choose.
+    pub fn new(kept: Kept, seed: usize) -> Accounts {
         Accounts {
             kept,
+            seed,
             accounts: BTreeMap::new(),
             names: HashMap::new(),
             keys: HashMap::new(),
@@ -389,7 +404,8 @@ impl Accounts {
     }
 
     fn activity(&mut self, account: AccountId, instrument: InstrumentId) -> Option<&mut Activity> {
-        Some(self.accounts.get_mut(&account)?.activity.entry(instrument).or_default())
+        let activity = &mut self.accounts.get_mut(&account)?.activity;
+        Some(activity.entry(instrument).or_insert_with(|| Activity::new(self.seed)))
     }
 
     fn order_accepted(&mut self, event: &OrderAccepted, stamp: Stamp) {
@@ -450,14 +466,14 @@ impl Accounts {
     }
 
     /// Takes an order off the open ones, and drops the oldest closed ones above the bound: in bulk,
-    /// when there are twice as many as there may be.
+    /// when there are a quarter more than there may be.
     fn closed(&mut self, account: AccountId, instrument: InstrumentId, order: OrderId) {
         let kept = self.kept.closed_orders_max;
         let Some(account) = self.accounts.get_mut(&account) else { return };
         let Some(activity) = account.activity.get_mut(&instrument) else { return };
         activity.open.remove(&order);
         let closed = activity.orders.len() - activity.open.len();
-        if closed <= kept.saturating_mul(2) {
+        if closed <= kept.saturating_add(kept / 4) {
             return;
         }
         let (mut excess, open) = (closed - kept, &activity.open);
@@ -500,7 +516,7 @@ impl Accounts {
         for (order, prevented) in sides {
             if let Some(order) = self.orders.get_mut(&order) {
                 order.prevented = prevented;
-                order.prevention = Some(*event);
+                order.prevention = Some(Box::new(*event));
                 order.updated = stamp;
             }
         }

@@ -25,6 +25,7 @@ use crate::core::Core;
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::json::{Json, TimeUnit};
+use crate::limits::Used;
 use crate::params::decode;
 use crate::pending::{Expect, Reply, Waiting};
 use crate::rest::{json, refused};
@@ -210,7 +211,7 @@ impl Admin<'_> {
                 client: None,
                 since: core.now(),
             };
-            core.send(command.into(), waiting, &[]);
+            core.send(command.into(), waiting, Used::NOTHING);
         }
         receiver.await.map_err(|_| ApiError::shutting_down())?.result
     }

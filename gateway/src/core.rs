@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 
 use crate::accounts::{Accounts, Kept};
 use crate::error::ApiError;
-use crate::limits::{ClientId, Connects, OrderCounts, RateLimitStatus, Rules, Usage};
+use crate::limits::{ClientId, Connects, OrderCounts, Rules, Statuses, Usage, Used};
 use crate::link::{Broken, Full, Host, Link};
 use crate::options::Options;
 use crate::pending::{Answer, Facts, Pending, Waiting, id_from};
@@ -84,10 +84,13 @@ impl Views {
     pub fn new(options: &Options, host: Arc<dyn Host>) -> Views {
         let kept =
             Kept { closed_orders_max: options.closed_orders_max, fills_max: options.fills_max };
+        let mut seed = [0; size_of::<usize>()];
+        // Without randomness the seed stays 0: Core::new then refuses to start.
+        let _ = host.random(&mut seed);
         Views {
             host,
             market: Market::new(options.history),
-            accounts: Accounts::new(kept),
+            accounts: Accounts::new(kept, usize::from_le_bytes(seed)),
             limits: Limits {
                 connects: Connects::new(options.connects_per_five_minutes),
                 ..Limits::default()
@@ -176,8 +179,8 @@ impl Core {
     }
 
     /// An account's unfilled-order counts.
-    pub fn order_counts(&self, account: AccountId, now: Stamp) -> Vec<RateLimitStatus> {
-        self.limits.orders.counts(&self.limits.rules, account, now).to_vec()
+    pub fn order_counts(&self, account: AccountId, now: Stamp) -> Statuses {
+        self.limits.orders.counts(&self.limits.rules, account, now)
     }
 
     /// Folds everything that was published, and answers what it answers. True when there was
@@ -194,9 +197,9 @@ impl Core {
     }
 
     /// Sends a command for a request that waits for it; one that cannot be sent is answered at once.
-    pub fn send(&mut self, command: Command, waiting: Waiting, limits: &[RateLimitStatus]) {
+    pub fn send(&mut self, command: Command, waiting: Waiting, used: Used) {
         let refuse = |waiting: Waiting, error| {
-            waiting.reply.send(Answer { result: Err(error), limits: limits.to_vec() });
+            waiting.reply.send(Answer { result: Err(error), used });
         };
         if self.is_draining {
             return refuse(waiting, ApiError::shutting_down());
@@ -240,13 +243,13 @@ impl Core {
         client: &ClientId,
         weight: u32,
         now: Stamp,
-    ) -> Result<Vec<RateLimitStatus>, ApiError> {
+    ) -> Result<Statuses, ApiError> {
         let Limits { rules, usage, .. } = &mut self.views.limits;
         if !self.options.rate_limits {
-            return Ok(usage.used(rules, client, now).to_vec());
+            return Ok(usage.used(rules, client, now));
         }
         match usage.charge(rules, client, weight, now) {
-            Ok(used) => Ok(used.to_vec()),
+            Ok(used) => Ok(used),
             Err(error) => {
                 let mut refused =
                     ApiError::new(-1003, error.to_string()).with_status(error.status());
@@ -270,7 +273,7 @@ impl Core {
             if waiting.expect.places_order() {
                 forget_in_flight(&mut self.in_flight, waiting.account);
             }
-            waiting.reply.send(Answer { result: Err(ApiError::timeout()), limits: Vec::new() });
+            waiting.reply.send(Answer { result: Err(ApiError::timeout()), used: Used::NOTHING });
         }
     }
 }
@@ -320,16 +323,16 @@ impl Fold<'_> {
         let facts = Facts { events: self.answer, accounts, market, unit: waiting.unit };
         let result = facts.answer(&waiting.expect);
         let now = command.stamp;
-        let mut used = Vec::new();
+        let mut used = Used::NOTHING;
         if waiting.expect.places_order() {
-            used.extend_from_slice(&limits.orders.counts(&limits.rules, waiting.account, now));
+            used.orders = limits.orders.counts(&limits.rules, waiting.account, now);
         }
         if let Some(client) = &waiting.client {
             if result.is_ok() && waiting.expect.is_free_when_done() {
                 limits.usage.refund(&limits.rules, client, 1, waiting.since);
             }
-            used.extend_from_slice(&limits.usage.used(&limits.rules, client, now));
+            used.weights = limits.usage.used(&limits.rules, client, now);
         }
-        waiting.reply.send(Answer { result, limits: used });
+        waiting.reply.send(Answer { result, used });
     }
 }

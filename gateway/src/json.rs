@@ -49,19 +49,25 @@ impl Decimal for Amount {
 
 /// Digits after the point of every number that counts 10^-8.
 const DIGITS: usize = 8;
-/// Room for the digits of any u128, the point and the sign.
-const DECIMAL_ROOM: usize = 48;
+/// Most texts fit without growing.
+const ROOM: usize = 1_024;
 
 /// A JSON text being written.
 #[derive(Debug, Clone, Default)]
 pub struct Json {
-    out: Vec<u8>,
+    out: String,
     unit: TimeUnit,
 }
 
 impl Json {
     pub fn new(unit: TimeUnit) -> Json {
-        Json { out: Vec::with_capacity(256), unit }
+        Json { out: String::with_capacity(ROOM), unit }
+    }
+
+    /// Writes into a buffer that was used before.
+    pub fn over(mut buffer: String, unit: TimeUnit) -> Json {
+        buffer.clear();
+        Json { out: buffer, unit }
     }
 
     /// One object as a text of its own.
@@ -79,68 +85,78 @@ impl Json {
     }
 
     pub fn finish(self) -> String {
-        // Every byte came from a `str` or is ASCII.
-        String::from_utf8(self.out).unwrap_or_default()
+        self.out
     }
 
     pub fn unit(&self) -> TimeUnit {
         self.unit
     }
 
-    /// The bytes so far; the buffer is empty after and keeps its room.
+    /// The text so far; the buffer is empty after and keeps its room.
     pub fn take(&mut self) -> String {
-        let text = std::str::from_utf8(&self.out).unwrap_or_default().to_owned();
+        let text = self.out.clone();
         self.out.clear();
         text
     }
 
+    #[inline(always)]
     fn comma(&mut self) {
-        if !matches!(self.out.last(), None | Some(b'{' | b'[' | b':')) {
-            self.out.push(b',');
+        if !matches!(self.out.as_bytes().last(), None | Some(b'{' | b'[' | b':')) {
+            self.out.push(',');
         }
     }
 
+    // Inlined: names are literals, whose lengths the compiler then knows.
+    #[inline(always)]
     fn name(&mut self, name: &str) {
         self.comma();
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+        self.out.push('"');
+        self.out.push_str(name);
+        self.out.push_str("\":");
     }
 
     // Values: elements of an array, or the whole text.
 
     pub fn object(&mut self, fields: impl FnOnce(&mut Json)) {
         self.comma();
-        self.out.push(b'{');
+        self.out.push('{');
         fields(self);
-        self.out.push(b'}');
+        self.out.push('}');
     }
 
     pub fn array(&mut self, items: impl FnOnce(&mut Json)) {
         self.comma();
-        self.out.push(b'[');
+        self.out.push('[');
         items(self);
-        self.out.push(b']');
+        self.out.push(']');
     }
 
     pub fn text(&mut self, text: &str) {
         self.comma();
-        self.out.push(b'"');
+        self.quoted(text);
+    }
+
+    fn quoted(&mut self, text: &str) {
+        self.out.push('"');
         escape(text, &mut self.out);
-        self.out.push(b'"');
+        self.out.push('"');
     }
 
     /// JSON that is written already.
     pub fn raw(&mut self, json: &str) {
         self.comma();
-        self.out.extend_from_slice(json.as_bytes());
+        self.out.push_str(json);
     }
 
     pub fn decimal(&mut self, value: impl Decimal) {
         self.comma();
-        self.out.push(b'"');
-        decimal(value.parts(), DIGITS, &mut self.out);
-        self.out.push(b'"');
+        self.quoted_decimal(value.parts(), DIGITS);
+    }
+
+    fn quoted_decimal(&mut self, parts: (bool, u128), digits: usize) {
+        self.out.push('"');
+        decimal(parts, digits, &mut self.out);
+        self.out.push('"');
     }
 
     pub fn number(&mut self, value: impl Into<i128>) {
@@ -164,118 +180,98 @@ impl Json {
         self.array(items);
     }
 
+    #[inline(always)]
     pub fn text_field(&mut self, name: &str, text: &str) {
         self.name(name);
-        self.text(text);
+        self.quoted(text);
     }
 
     pub fn raw_field(&mut self, name: &str, json: &str) {
         self.name(name);
-        self.raw(json);
+        self.out.push_str(json);
     }
 
+    #[inline(always)]
     pub fn decimal_field(&mut self, name: &str, value: impl Decimal) {
         self.name(name);
-        self.decimal(value);
+        self.quoted_decimal(value.parts(), DIGITS);
     }
 
+    #[inline(always)]
     pub fn number_field(&mut self, name: &str, value: impl Into<i128>) {
         self.name(name);
-        self.number(value);
+        whole(value.into(), &mut self.out);
     }
 
+    #[inline(always)]
     pub fn flag_field(&mut self, name: &str, value: bool) {
         self.name(name);
-        self.raw(if value { "true" } else { "false" });
+        self.out.push_str(if value { "true" } else { "false" });
     }
 
+    #[inline(always)]
     pub fn null_field(&mut self, name: &str) {
         self.name(name);
-        self.raw("null");
+        self.out.push_str("null");
     }
 
+    #[inline(always)]
     pub fn time_field(&mut self, name: &str, stamp: Stamp) {
-        self.name(name);
-        self.time(stamp);
+        self.number_field(name, self.unit.of(stamp));
     }
 
     /// A fixed-point number as text: `value` counts 10^-`digits`.
     pub fn fixed_field(&mut self, name: &str, value: i128, digits: usize) {
         self.name(name);
-        self.out.push(b'"');
-        decimal((value < 0, value.unsigned_abs()), digits, &mut self.out);
-        self.out.push(b'"');
+        self.quoted_decimal((value < 0, value.unsigned_abs()), digits);
     }
 }
 
-fn whole(value: i128, out: &mut Vec<u8>) {
-    if let Ok(value) = u64::try_from(value) {
-        return digits(value, out);
+fn whole(value: i128, out: &mut String) {
+    match u64::try_from(value) {
+        Ok(value) => out.push_str(itoa::Buffer::new().format(value)),
+        Err(_) => out.push_str(itoa::Buffer::new().format(value)),
     }
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let _ = write!(text, "{value}");
-    out.extend_from_slice(text.as_bytes());
 }
 
-fn digits(mut value: u64, out: &mut Vec<u8>) {
-    let (mut room, mut at) = ([0u8; 20], 20);
-    loop {
-        at -= 1;
-        room[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&room[at..]);
-}
-
-fn decimal((negative, units): (bool, u128), places: usize, out: &mut Vec<u8>) {
+fn decimal((negative, units): (bool, u128), places: usize, out: &mut String) {
     if negative {
-        out.push(b'-');
+        out.push('-');
     }
     if let (DIGITS, Ok(units)) = (places, u64::try_from(units)) {
-        digits(units / SCALE, out);
-        let (mut fraction, mut room) = (units % SCALE, *b".00000000");
-        for place in room[1..].iter_mut().rev() {
-            *place = b'0' + (fraction % 10) as u8;
-            fraction /= 10;
-        }
-        return out.extend_from_slice(&room);
+        out.push_str(itoa::Buffer::new().format(units / SCALE));
+        out.push('.');
+        // A one in front keeps the zeros; it is left out.
+        let mut room = itoa::Buffer::new();
+        return out.push_str(room.format(units % SCALE + SCALE).get(1..).unwrap_or_default());
     }
-    let (mut rest, mut room, mut at) = (units, [b'0'; DECIMAL_ROOM], DECIMAL_ROOM);
-    for place in 0.. {
-        if place == places && places > 0 {
-            at -= 1;
-            room[at] = b'.';
-        }
-        at -= 1;
-        room[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 && place >= places {
-            break;
-        }
+    let mut room = itoa::Buffer::new();
+    let digits = room.format(units);
+    let zeros = (places + 1).saturating_sub(digits.len());
+    let padded = "0".repeat(zeros) + digits;
+    let (whole, fraction) = padded.split_at(padded.len() - places);
+    out.push_str(whole);
+    if places > 0 {
+        out.push('.');
+        out.push_str(fraction);
     }
-    out.extend_from_slice(&room[at..]);
 }
 
 /// Text inside quotation marks, as RFC 8259 wants it.
-pub fn escape(text: &str, out: &mut Vec<u8>) {
-    if !text.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
-        return out.extend_from_slice(text.as_bytes());
+pub fn escape(text: &str, out: &mut String) {
+    let is_special = |byte: u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    if !text.bytes().any(is_special) {
+        return out.push_str(text);
     }
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            0..=0x1f => {
-                out.extend_from_slice(b"\\u00");
-                out.extend(
-                    [byte >> 4, byte & 15].map(|nibble| b"0123456789abcdef"[usize::from(nibble)]),
-                );
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            '\n' => out.push_str("\\n"),
+            '\0'..='\x1f' => {
+                // Writing to a string does not fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(character));
             }
-            _ => out.push(byte),
+            other => out.push(other),
         }
     }
 }

@@ -192,6 +192,22 @@ impl Statuses {
     }
 }
 
+/// What a request used: the account's unfilled orders, if it places one, and the client's weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Used {
+    pub orders: Statuses,
+    pub weights: Statuses,
+}
+
+impl Used {
+    pub const NOTHING: Used = Used { orders: Statuses::EMPTY, weights: Statuses::EMPTY };
+
+    /// In the order of `rateLimits`.
+    pub fn iter(&self) -> impl Iterator<Item = &RateLimitStatus> {
+        self.orders.iter().chain(self.weights.iter())
+    }
+}
+
 impl Deref for Statuses {
     type Target = [RateLimitStatus];
 

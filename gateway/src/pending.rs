@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::accounts::{Accounts, Order};
 use crate::error::{ApiError, Refused, refusal};
 use crate::json::{Json, TimeUnit};
-use crate::limits::RateLimitStatus;
+use crate::limits::{RateLimitStatus, Used};
 use crate::outbox::Outbox;
 use crate::reports::{self, ResponseKind};
 
@@ -65,14 +65,17 @@ impl Expect {
 pub struct Answer {
     /// JSON of the result, or the refusal.
     pub result: Result<String, ApiError>,
-    pub limits: Vec<RateLimitStatus>,
+    pub used: Used,
 }
+
+/// The id of a request as it is echoed: JSON, a short text or a number.
+pub type RequestId = protocol::Text<160>;
 
 /// Where an answer goes.
 #[derive(Debug)]
 pub enum Reply {
     Rest(oneshot::Sender<Answer>),
-    Socket { outbox: Arc<Outbox>, id: String, with_limits: bool },
+    Socket { outbox: Arc<Outbox>, id: RequestId, with_limits: bool },
 }
 
 impl Reply {
@@ -81,15 +84,23 @@ impl Reply {
             // Whoever asked may have gone.
             Reply::Rest(sender) => drop(sender.send(answer)),
             Reply::Socket { outbox, id, with_limits } => {
-                outbox.push(socket_answer(&id, &answer, with_limits));
+                outbox.push(socket_answer(id.as_str(), &answer, with_limits));
             }
         }
     }
 }
 
+/// Room for what an answer has around its result, and for each limit it shows.
+const ANSWER_ROOM: usize = 64;
+const LIMIT_ROOM: usize = 104;
+
 /// An answer in the form of the WebSocket API.
 pub fn socket_answer(id: &str, answer: &Answer, with_limits: bool) -> Utf8Bytes {
-    let text = Json::of(TimeUnit::Millisecond, |json| {
+    let result_length = answer.result.as_ref().map_or(0, String::len);
+    let limits_length = if with_limits { LIMIT_ROOM * answer.used.iter().count() } else { 0 };
+    let room = ANSWER_ROOM + id.len() + result_length + limits_length;
+    let mut json = Json::over(String::with_capacity(room), TimeUnit::Millisecond);
+    json.object(|json| {
         json.raw_field("id", id);
         match &answer.result {
             Ok(result) => {
@@ -102,14 +113,14 @@ pub fn socket_answer(id: &str, answer: &Answer, with_limits: bool) -> Utf8Bytes 
             }
         }
         if with_limits {
-            json.array_field("rateLimits", |json| limits(json, &answer.limits));
+            json.array_field("rateLimits", |json| limits(json, answer.used.iter()));
         }
     });
-    text.into()
+    json.finish().into()
 }
 
 /// The items of `rateLimits`.
-pub fn limits(json: &mut Json, limits: &[RateLimitStatus]) {
+pub fn limits<'a>(json: &mut Json, limits: impl Iterator<Item = &'a RateLimitStatus>) {
     for limit in limits {
         json.object(|json| {
             json.text_field("rateLimitType", limit.kind.as_str());

@@ -7,7 +7,7 @@ use protocol::event::{MatchPrevented, OrderFilled};
 use protocol::{Amount, CloseReason, ExecutionId, OrderStatus, Quantity, Stamp, notional};
 
 use crate::accounts::{Account, Fill, Order};
-use crate::json::{Json, TimeUnit};
+use crate::json::Json;
 
 /// What an order that is in no list carries.
 pub const NO_LIST: i64 = -1;
@@ -49,7 +49,7 @@ pub fn new_order(
         return;
     }
     terms(json, order);
-    json.raw_field("workingTime", &working_time(order, json.unit()));
+    working_time(json, order);
     json.text_field("selfTradePreventionMode", order.stp_mode.as_str());
     conditional(json, order);
     if kind == ResponseKind::Full {
@@ -81,8 +81,11 @@ fn terms(json: &mut Json, order: &Order) {
     json.text_field("side", order.side.as_str());
 }
 
-fn working_time(order: &Order, unit: TimeUnit) -> String {
-    order.working.map_or("-1".to_owned(), |stamp| unit.of(stamp).to_string())
+fn working_time(json: &mut Json, order: &Order) {
+    match order.working {
+        Some(stamp) => json.time_field("workingTime", stamp),
+        None => json.number_field("workingTime", -1),
+    }
 }
 
 /// Fields that are there only when they mean something.
@@ -135,7 +138,7 @@ pub fn order(json: &mut Json, symbol: &str, order: &Order) {
     json.time_field("updateTime", order.updated);
     // "Did it come onto the book": stays true when it is filled or canceled.
     json.flag_field("isWorking", order.working.is_some());
-    json.raw_field("workingTime", &working_time(order, json.unit()));
+    working_time(json, order);
     json.text_field("selfTradePreventionMode", order.stp_mode.as_str());
     labels_and_ends(json, order);
 }
@@ -166,7 +169,7 @@ pub fn amended(
         json.text_field("timeInForce", order.time_in_force.as_str());
         json.text_field("type", order.kind.as_str());
         json.text_field("side", order.side.as_str());
-        json.raw_field("workingTime", &working_time(order, json.unit()));
+        working_time(json, order);
         json.text_field("selfTradePreventionMode", order.stp_mode.as_str());
         conditional(json, order);
     });

@@ -17,7 +17,7 @@ use crate::core::Core;
 use crate::endpoint::{COMMON, Call, Caller, Endpoint, Run, SIGNED, Security};
 use crate::error::ApiError;
 use crate::json::TimeUnit;
-use crate::limits::{ClientId, RateLimitStatus};
+use crate::limits::{ClientId, Statuses, Used};
 use crate::params::Params;
 use crate::pending::{Answer, Reply, Waiting};
 use crate::{market, trading};
@@ -100,17 +100,17 @@ impl Request<'_> {
         let (client, is_unlimited) = self.client(core);
         let weight = (self.endpoint.weight)(self.params);
         let charged = match is_unlimited {
-            true => Ok(Vec::new()),
+            true => Ok(Statuses::EMPTY),
             false => core.charge(&client, weight, now),
         };
-        let limits = match charged {
-            Ok(limits) => limits,
-            Err(error) => return Ran::Now(Answer { result: Err(error), limits: Vec::new() }),
+        let used = match charged {
+            Ok(weights) => Used { weights, ..Used::NOTHING },
+            Err(error) => return Ran::Now(Answer { result: Err(error), used: Used::NOTHING }),
         };
         let client = (!is_unlimited).then_some(client);
-        match self.checked(core, now, client, limits.clone(), reply) {
+        match self.checked(core, now, client, used, reply) {
             Ok(ran) => ran,
-            Err(error) => Ran::Now(Answer { result: Err(error), limits }),
+            Err(error) => Ran::Now(Answer { result: Err(error), used }),
         }
     }
 
@@ -131,7 +131,7 @@ impl Request<'_> {
         core: &mut Core,
         now: Stamp,
         client: Option<ClientId>,
-        limits: Vec<RateLimitStatus>,
+        used: Used,
         reply: impl FnOnce() -> Reply,
     ) -> Result<Ran, ApiError> {
         self.check_names()?;
@@ -148,7 +148,7 @@ impl Request<'_> {
             Run::Query(query) => {
                 // What was published when the question came is in the answer.
                 core.pump().map_err(|_| ApiError::shutting_down())?;
-                Ok(Ran::Now(Answer { result: query(core, &call), limits }))
+                Ok(Ran::Now(Answer { result: query(core, &call), used }))
             }
             Run::Command(ask) => {
                 let account = call.account()?;
@@ -159,7 +159,7 @@ impl Request<'_> {
                 }
                 let since = now;
                 let waiting = Waiting { reply: reply(), expect, unit, account, client, since };
-                core.send(command, waiting, &limits);
+                core.send(command, waiting, used);
                 Ok(Ran::Later)
             }
         }

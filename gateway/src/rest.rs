@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::json::TimeUnit;
-use crate::limits::{ClientId, RateLimitStatus};
+use crate::limits::{ClientId, RateLimitStatus, Used};
 use crate::link::Host;
 use crate::market::neighbours;
 use crate::params::Params;
@@ -140,7 +140,7 @@ impl Come<'_> {
             Ran::Now(answer) => answer,
             Ran::Later => receiver.await.unwrap_or_else(|_| Answer {
                 result: Err(ApiError::shutting_down()),
-                limits: Vec::new(),
+                used: Used::NOTHING,
             }),
         };
         response(answer)
@@ -152,8 +152,10 @@ impl Come<'_> {
         let now = core.now();
         let client = ClientId::of(self.peer, None);
         match core.charge(&client, 1, now) {
-            Ok(limits) => response(Answer { result: Err(error), limits }),
-            Err(error) => response(Answer { result: Err(error), limits: Vec::new() }),
+            Ok(weights) => {
+                response(Answer { result: Err(error), used: Used { weights, ..Used::NOTHING } })
+            }
+            Err(error) => response(Answer { result: Err(error), used: Used::NOTHING }),
         }
     }
 
@@ -189,7 +191,7 @@ impl Come<'_> {
         });
         match result {
             Ok(body) => json(StatusCode::OK, body),
-            Err(error) => response(Answer { result: Err(error), limits: Vec::new() }),
+            Err(error) => response(Answer { result: Err(error), used: Used::NOTHING }),
         }
     }
 }
@@ -207,7 +209,7 @@ fn response(answer: Answer) -> Response {
         }
     };
     let headers = response.headers_mut();
-    for limit in &answer.limits {
+    for limit in answer.used.iter() {
         add_limit(headers, limit);
     }
     response

@@ -17,10 +17,10 @@ use crate::endpoint::Caller;
 use crate::error::ApiError;
 use crate::gateway::{Admitted, Gateway};
 use crate::json::{Json, TimeUnit};
-use crate::limits::{ClientId, RateLimitStatus};
+use crate::limits::{ClientId, Used};
 use crate::outbox::{Close, Outbox};
 use crate::params::Params;
-use crate::pending::{Answer, Reply, socket_answer};
+use crate::pending::{Answer, Reply, RequestId, socket_answer};
 use crate::reports;
 use crate::request::{Credentials, Ran, Request, may_listen, of_method, sign_in};
 use crate::signature::payload_of_ws;
@@ -35,6 +35,8 @@ pub const CONNECT_WEIGHT: u32 = 2;
 const SESSION_WEIGHT: u32 = 2;
 const ID_RANGE: &str = "^[a-zA-Z0-9-_]{1,36}$";
 const ID_LENGTH_MAX: usize = 36;
+/// Four bytes a character, and the quotation marks.
+const REQUEST_ID_BYTES_MAX: usize = 4 * ID_LENGTH_MAX + 2;
 
 /// How a connection was opened.
 #[derive(Debug, Clone, Copy)]
@@ -141,6 +143,18 @@ struct Frame<'a> {
     params: Option<&'a RawValue>,
 }
 
+/// A request is an object; the reader would also take an array for its fields in order.
+fn parse_frame(text: &str) -> Result<Frame<'_>, ApiError> {
+    let is_object = text.trim_ascii_start().starts_with('{');
+    let frame = is_object.then(|| serde_json::from_str(text).ok()).flatten();
+    frame.ok_or_else(|| ApiError::new(-1135, "Invalid JSON Request"))
+}
+
+/// At most 36 characters, and with all escapes no more than is kept.
+fn is_short(json: &str) -> bool {
+    json.chars().count() <= ID_LENGTH_MAX + 2 && json.len() <= REQUEST_ID_BYTES_MAX
+}
+
 /// The id as it is echoed: a whole number, a short text, or null.
 fn id_of<'a>(frame: &Frame<'a>) -> Result<&'a str, ApiError> {
     let Some(id) = frame.id else { return Ok("null") };
@@ -149,16 +163,20 @@ fn id_of<'a>(frame: &Frame<'a>) -> Result<&'a str, ApiError> {
     let is_number = text.strip_prefix('-').unwrap_or(text).bytes().all(|it| it.is_ascii_digit())
         && text.parse::<i64>().is_ok();
     match (is_text, is_number || text == "null") {
-        (true, _) if text.chars().count() <= ID_LENGTH_MAX + 2 => Ok(text),
+        (true, _) if is_short(text) => Ok(text),
         (_, true) => Ok(text),
         _ => Err(ApiError::illegal("id", ID_RANGE)),
     }
 }
 
+/// Fits: its length was checked.
+fn request_id(id: &str) -> RequestId {
+    RequestId::new(id).unwrap_or(RequestId::EMPTY)
+}
+
 /// What a parser of the frame says, for fuzzing: never panics.
 pub fn parse(text: &str) -> Result<(), ApiError> {
-    let frame: Frame<'_> =
-        serde_json::from_str(text).map_err(|_| ApiError::new(-1135, "Invalid JSON Request"))?;
+    let frame = parse_frame(text)?;
     id_of(&frame)?;
     if let Some(params) = frame.params {
         let params = Params::of_json(params)?;
@@ -180,13 +198,14 @@ struct Session {
 
 impl Session {
     fn refuse(&self, id: &str, error: ApiError) {
-        let answer = Answer { result: Err(error), limits: Vec::new() };
+        let answer = Answer { result: Err(error), used: Used::NOTHING };
         self.outbox.push(socket_answer(id, &answer, false));
     }
 
     fn run(&mut self, core: &mut Core, text: &Utf8Bytes) {
-        let Ok(frame) = serde_json::from_str::<Frame<'_>>(text) else {
-            return self.refuse("null", ApiError::new(-1135, "Invalid JSON Request"));
+        let frame = match parse_frame(text) {
+            Ok(frame) => frame,
+            Err(error) => return self.refuse("null", error),
         };
         let id = match id_of(&frame) {
             Ok(id) => id,
@@ -223,7 +242,7 @@ impl Session {
             };
             let reply = || Reply::Socket {
                 outbox: Arc::clone(&self.outbox),
-                id: id.to_owned(),
+                id: request_id(id),
                 with_limits,
             };
             if let Ran::Now(answer) = request.run(core, reply) {
@@ -232,27 +251,25 @@ impl Session {
             }
             return;
         }
-        let limits = match self.charge(core, &credentials) {
-            Ok(limits) => limits,
+        let used = match self.charge(core, &credentials) {
+            Ok(used) => used,
             Err(error) => {
-                let answer = Answer { result: Err(error), limits: Vec::new() };
+                let answer = Answer { result: Err(error), used: Used::NOTHING };
                 return self.outbox.push(socket_answer(id, &answer, with_limits));
             }
         };
         let result = self.session_method(core, method, &params, credentials);
-        self.outbox.push(socket_answer(id, &Answer { result, limits }, with_limits));
+        self.outbox.push(socket_answer(id, &Answer { result, used }, with_limits));
     }
 
-    fn charge(
-        &self,
-        core: &mut Core,
-        credentials: &Credentials<'_>,
-    ) -> Result<Vec<RateLimitStatus>, ApiError> {
+    fn charge(&self, core: &mut Core, credentials: &Credentials<'_>) -> Result<Used, ApiError> {
         let named = credentials.key.and_then(|key| protocol::ApiKey::new(key).ok());
         let key = named.or(credentials.session.map(|caller| caller.key));
         let known = key.filter(|key| core.accounts.keys.contains_key(key));
         let now = core.now();
-        core.charge(&ClientId::of(self.opened.peer, known), SESSION_WEIGHT, now)
+        let client = ClientId::of(self.opened.peer, known);
+        let weights = core.charge(&client, SESSION_WEIGHT, now)?;
+        Ok(Used { weights, ..Used::NOTHING })
     }
 
     /// The session's key is not what it was: the session is logged off.

@@ -1,5 +1,6 @@
 //! User data streams: who listens to which account, and what they are told.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,6 +23,9 @@ use crate::reports::{self, Execution};
 /// Open subscriptions of one connection, and those it may open in its life.
 pub const SUBSCRIPTIONS_MAX: usize = 1_000;
 pub const SUBSCRIPTION_ID_MAX: u32 = 65_535;
+
+/// Room for what is written around an event.
+const WRAP_ROOM: usize = 40;
 
 /// How events are wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +54,15 @@ impl Listener {
     fn send(&self, event: &str) {
         let text = match self.wrap {
             Wrap::Bare => event.to_owned(),
-            Wrap::Subscription(id) => format!("{{\"subscriptionId\":{id},\"event\":{event}}}"),
+            Wrap::Subscription(id) => {
+                let mut text = String::with_capacity(event.len() + WRAP_ROOM);
+                text.push_str("{\"subscriptionId\":");
+                text.push_str(itoa::Buffer::new().format(id));
+                text.push_str(",\"event\":");
+                text.push_str(event);
+                text.push('}');
+                text
+            }
         };
         self.outbox.push(Utf8Bytes::from(text));
     }
@@ -68,6 +80,8 @@ impl Listener {
 #[derive(Debug, Default)]
 pub struct Users {
     listeners: FxHashMap<AccountId, Vec<Listener>>,
+    /// Keeps its room from event to event.
+    scratch: RefCell<String>,
     /// Balances that the current command changed, of accounts somebody listens to.
     touched: Vec<(AccountId, AssetId)>,
     /// Open listen keys (legacy), with the account and key they were made for.
@@ -161,11 +175,16 @@ impl Users {
     /// Sends an event to everybody who listens to the account, encoded once per unit.
     fn send(&self, account: AccountId, write: impl Fn(&mut Json)) {
         let Some(listeners) = self.listeners.get(&account) else { return };
-        let mut encoded: [Option<String>; 2] = [None, None];
-        for listener in listeners {
-            let text = encoded[usize::from(listener.unit == TimeUnit::Microsecond)]
-                .get_or_insert_with(|| Json::of(listener.unit, &write));
-            listener.send(text);
+        for unit in [TimeUnit::Millisecond, TimeUnit::Microsecond] {
+            let mut of_unit = listeners.iter().filter(|it| it.unit == unit).peekable();
+            if of_unit.peek().is_none() {
+                continue;
+            }
+            let mut json = Json::over(std::mem::take(&mut *self.scratch.borrow_mut()), unit);
+            json.object(&write);
+            let event = json.finish();
+            of_unit.for_each(|listener| listener.send(&event));
+            *self.scratch.borrow_mut() = event;
         }
     }
 
@@ -319,7 +338,7 @@ impl<'a> Report<'a> {
 
     fn prevented(&self, users: &Users) {
         let Some(order) = self.order() else { return };
-        self.write(users, &Execution { prevention: order.prevention.as_ref(), ..self.of(order) });
+        self.write(users, &Execution { prevention: order.prevention.as_deref(), ..self.of(order) });
     }
 
     fn closed(&self, users: &Users, closed: &OrderClosed) {
@@ -340,7 +359,7 @@ impl<'a> Report<'a> {
                 );
             }
             OrderStatus::ExpiredInMatch => {
-                let prevention = order.prevention.as_ref();
+                let prevention = order.prevention.as_deref();
                 let execution = prevention.map_or(self.execution, |it| {
                     let is_maker = it.maker_order == order.id;
                     if is_maker { it.maker_execution } else { it.taker_execution }

@@ -18,7 +18,7 @@ usage: cargo xtask <what>
   ci                           all that must pass before a change is taken
   tidy                         fast checks of text and manifests
   golden                       rewrites the golden stories in tests/golden
-  bench engine|pipeline [...]  release benchmarks; further arguments go to the bench
+  bench engine|pipeline|gateway [...]  release benchmarks; further arguments go to the bench
   crash [--runs N]             kills the simulator N times (1000) and checks what is found after
   soak [--commands N]          a long run of N commands (20000000)";
 
@@ -39,7 +39,7 @@ fn run(root: &Path, arguments: &[&str]) -> Result<()> {
         ["ci"] => ci::run(root),
         ["tidy"] => tidy::run(root),
         ["golden"] => tests(root, "golden", ("UPDATE_GOLDEN", "1"), &[], &[]),
-        ["bench", "engine" | "pipeline", ..] => {
+        ["bench", "engine" | "pipeline" | "gateway", ..] => {
             let words = ["run", "--release", "-p", "bench", "--"];
             call(cargo(root).args(words).args(&arguments[1..]))
         }

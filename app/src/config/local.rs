@@ -434,7 +434,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "history.closed_orders",
-        default: "10000",
+        default: "4000",
         allowed: "1 to 10000000 orders",
         about: "Closed orders kept of each account and symbol; open ones always are.",
         put: |local, text| {
@@ -445,7 +445,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "history.fills",
-        default: "10000",
+        default: "4000",
         allowed: "1 to 10000000 fills",
         about: "Fills kept of each account and symbol.",
         put: |local, text| {

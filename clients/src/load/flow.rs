@@ -150,13 +150,17 @@ impl Flow {
     fn decide(&mut self, account: usize, symbol: usize, wanted: Kind) -> Written {
         let AccountFlow { open, gone, .. } = &mut self.accounts[account];
         let open = &mut open[symbol];
-        let is_full = wanted != Kind::Trade && open.is_full(self.open_orders_max, gone);
+        // Until there is something near to trade with, orders come that one can trade with.
+        let is_early = wanted == Kind::Trade && open.near.is_empty();
+        let rests = wanted != Kind::Trade || is_early;
+        let is_full = rests && open.is_full(self.open_orders_max, gone);
         let cancel = wanted == Kind::Cancel || is_full;
         if cancel && let Some(order_id) = open.take_oldest(gone) {
             return Written { kind: Kind::Cancel, symbol, order_id };
         }
         // With nothing but unanswered orders there is nothing to cancel: trade.
         let kind = match wanted == Kind::Trade || is_full {
+            true if is_early && !is_full => Kind::Near,
             true => Kind::Trade,
             false if self.random.below(LEVELS) < NEAR_LEVELS => Kind::Near,
             false => Kind::Rest,
@@ -266,7 +270,7 @@ impl Requests {
             (0..LEVELS).map(|level| place(symbol, side, "GTC", away(level))).collect()
         });
         let trade =
-            sides.map(|side| place(symbol, side, "IOC", price_at(symbol, side, LEVELS + 1)));
+            sides.map(|side| place(symbol, side, "IOC", price_at(symbol, side, NEAR_LEVELS)));
         let name = symbol_json(&symbol.symbol);
         let cancel =
             format!(",\"method\":\"order.cancel\",\"params\":{{\"symbol\":{name},\"orderId\":");

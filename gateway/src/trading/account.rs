@@ -78,7 +78,7 @@ pub(super) fn commission(core: &Core, call: &Call<'_>) -> Found {
 /// `GET /api/v3/rateLimit/order`
 pub(super) fn order_rate_limits(core: &Core, call: &Call<'_>) -> Found {
     let counts = core.order_counts(call.account()?, call.now);
-    Ok(Json::list(call.unit, |json| limits(json, &counts)))
+    Ok(Json::list(call.unit, |json| limits(json, counts.iter())))
 }
 
 /// `GET /api/v3/myFilters`
