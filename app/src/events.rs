@@ -42,6 +42,11 @@ impl EventReader {
         EventReader::open(readers, From::Position(published))
     }
 
+    /// From the frame that begins at this position.
+    pub fn from_position(readers: &Readers, position: u64) -> Result<EventReader> {
+        EventReader::open(readers, From::Position(position))
+    }
+
     fn open(readers: &Readers, from: From) -> Result<EventReader> {
         let limit = readers.cursors.position(CursorKind::Published);
         let (storage, log) = (readers.storage.clone(), &readers.log);

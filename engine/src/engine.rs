@@ -278,7 +278,10 @@ pub struct OpenOrder {
     pub request: OrderRequest,
     pub executed: Quantity,
     pub executed_quote: Amount,
+    pub prevented: Quantity,
     pub remaining: Quantity,
+    /// Waits for its trigger.
+    pub is_waiting: bool,
 }
 
 impl OpenOrder {
@@ -288,7 +291,9 @@ impl OpenOrder {
             request: order.request,
             executed: order.executed,
             executed_quote: order.executed_quote,
+            prevented: order.prevented,
             remaining: order.remaining(),
+            is_waiting: !matches!(order.phase, Phase::Resting { .. }),
         }
     }
 }
@@ -304,6 +309,11 @@ impl<'a> OrderBook<'a> {
     /// Levels from best to worst.
     pub fn levels(&self, side: Side) -> impl Iterator<Item = Level> + 'a {
         self.market.book.levels(side)
+    }
+
+    /// The id of the latest change.
+    pub fn last_update(&self) -> UpdateId {
+        self.market.counters.update
     }
 
     /// The orders of one level and what remains of them, oldest first.

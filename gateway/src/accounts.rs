@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use protocol::command::{AccountName, ClientOrderId, KEY_MATERIAL_LENGTH_MAX, account_permission};
+use protocol::command::{
+    AccountName, ClientOrderId, KEY_MATERIAL_LENGTH_MAX, OrderRequest, account_permission,
+};
 use protocol::event::{
     BalanceChanged, KeyAdded, MatchPrevented, OrderAccepted, OrderAmended, OrderClosed,
     OrderFilled, OrderTriggered,
@@ -53,14 +55,14 @@ pub struct Order {
 }
 
 impl Order {
-    fn of(event: &OrderAccepted, stamp: Stamp) -> Order {
-        let request = &event.request;
+    /// As it is when it is accepted.
+    pub fn of(id: OrderId, request: &OrderRequest, stamp: Stamp) -> Order {
         let (quantity, quote_quantity) = match request.quantity_unit {
             QuantityUnit::Base => (request.quantity, Quantity::ZERO),
             QuantityUnit::Quote => (Quantity::ZERO, request.quantity),
         };
         Order {
-            id: event.order,
+            id,
             account: request.account,
             instrument: request.instrument,
             client_order_id: request.client_order_id,
@@ -376,6 +378,16 @@ impl Accounts {
         }
     }
 
+    /// Puts an open order back that was accepted before the events begin that are still there.
+    pub fn restore(&mut self, order: Order) {
+        let (id, name) = (order.id, order.client_order_id);
+        let Some(activity) = self.activity(order.account, order.instrument) else { return };
+        activity.orders.push_back(id);
+        activity.open.insert(id, ());
+        activity.by_client_order_id.insert(name, id);
+        self.orders.insert(id, Box::new(order));
+    }
+
     fn key_added(&mut self, event: &KeyAdded, stamp: Stamp, host: &dyn Host) {
         let material = event.material.as_bytes();
         let verifier = match event.kind {
@@ -409,13 +421,7 @@ impl Accounts {
     }
 
     fn order_accepted(&mut self, event: &OrderAccepted, stamp: Stamp) {
-        let order = Order::of(event, stamp);
-        let (id, name) = (order.id, order.client_order_id);
-        let Some(activity) = self.activity(order.account, order.instrument) else { return };
-        activity.orders.push_back(id);
-        activity.open.insert(id, ());
-        activity.by_client_order_id.insert(name, id);
-        self.orders.insert(id, Box::new(order));
+        self.restore(Order::of(event.order, &event.request, stamp));
     }
 
     fn order_triggered(&mut self, event: &OrderTriggered, stamp: Stamp) {

@@ -506,9 +506,15 @@ fn with_open_orders(
 
 fn account_name(text: &str) -> Result<AccountName, ApiError> {
     match AccountName::new(text) {
-        Ok(name) if !name.is_empty() => Ok(name),
-        _ => Err(refusal(400, "name: 1 to 32 bytes")),
+        Ok(name) if is_plain_name(text) => Ok(name),
+        _ => Err(refusal(400, "name: 1 to 32 bytes without blanks, slashes or control characters")),
     }
+}
+
+/// What the configuration takes as a name.
+fn is_plain_name(text: &str) -> bool {
+    let is_odd = |it: char| it.is_whitespace() || it.is_control() || it == '/';
+    !text.is_empty() && !text.contains(is_odd)
 }
 
 fn find<'c>(core: &'c Core, name: &str) -> Result<&'c Account, ApiError> {

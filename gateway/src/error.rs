@@ -201,12 +201,12 @@ pub fn refusal(reason: RejectReason, refused: Refused) -> ApiError {
         R::InsufficientBalance => {
             ApiError::new(rejected, "Account has insufficient balance for requested action.")
         }
-        // An amend of an order that is not there is an amend that was rejected.
-        R::UnknownOrder if refused == Refused::Amend => ApiError::new(-2038, "Unknown order sent."),
-        R::UnknownOrder => ApiError::unknown_order(),
-        R::ClientOrderIdMismatch => {
-            ApiError::new(-2039, "Client order ID is not correct for this order ID.")
+        // An amend of an order that is not there is an amend that was rejected. Ids that belong to
+        // two orders have a code of their own in queries alone (changelog 2025-04-08).
+        R::UnknownOrder | R::ClientOrderIdMismatch if refused == Refused::Amend => {
+            ApiError::new(-2038, "Unknown order sent.")
         }
+        R::UnknownOrder | R::ClientOrderIdMismatch => ApiError::unknown_order(),
         R::CancelRestricted => {
             ApiError::new(-2011, "Order was not canceled due to cancel restrictions.")
         }
@@ -258,4 +258,19 @@ fn admin_refusal(reason: RejectReason) -> ApiError {
         _ => 400,
     };
     ApiError::new(-1000, reason.as_str()).with_status(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_two_orders_are_an_unknown_order_to_whoever_changes_one() {
+        for reason in [RejectReason::UnknownOrder, RejectReason::ClientOrderIdMismatch] {
+            for (what, code) in [(Refused::Cancel, -2011), (Refused::Amend, -2038)] {
+                let error = refusal(reason, what);
+                assert_eq!((error.code, &*error.message), (code, "Unknown order sent."));
+            }
+        }
+    }
 }

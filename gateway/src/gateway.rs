@@ -72,7 +72,6 @@ impl Gateway {
         let now = core.now();
         core.is_draining = true;
         core.streams.shut_down(now);
-        core.users.shut_down(now);
         drop(core);
         self.sessions().values().for_each(|outbox| socket_api::shut_down(outbox, now));
     }

@@ -3,21 +3,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::{Message, WebSocket};
 use axum::http::Method;
-use futures_util::StreamExt;
 use protocol::Stamp;
 use protocol::command::{ApiKey, key_permission};
 use protocol::ids::MINUTE_NS;
 
 use crate::core::Core;
-use crate::endpoint::Caller;
 use crate::error::ApiError;
-use crate::gateway::{Admitted, Gateway};
 use crate::json::{Json, TimeUnit};
 use crate::outbox::Outbox;
 use crate::rest::draw_listen_key;
-use crate::socket::{Life, Written, write};
+use crate::streams::{Name, Request};
 use crate::users::{Listener, Wrap};
 
 /// A key lives this long after it was made or asked to live on.
@@ -77,54 +73,53 @@ fn shown(listen_key: &str) -> String {
     Json::of(TimeUnit::Millisecond, |json| json.text_field("listenKey", listen_key))
 }
 
-/// Whose events a socket opened at `/ws/<listenKey>` gets.
-pub fn listener_of(gateway: &Gateway, names: &[String]) -> Option<Caller> {
-    let [name] = names else { return None };
-    let core = gateway.core();
-    let (account, key, ends) = *core.users.listen_keys.get(name)?;
-    (ends > core.now()).then_some(Caller { account, key })
+/// A connection of streams: names among them that are listen keys bring an account's events.
+pub struct Subscriber {
+    pub outbox: Arc<Outbox>,
+    /// Number of the connection.
+    pub connection: u64,
+    pub unit: TimeUnit,
 }
 
-/// Serves one such socket: bare events.
-pub async fn serve(
-    gateway: Arc<Gateway>,
-    mut socket: WebSocket,
-    caller: Caller,
-    unit: TimeUnit,
-    admitted: Admitted,
-) {
-    let outbox = Arc::new(Outbox::new(gateway.options.outbox));
-    let connection = gateway.next_connection();
-    let listener = Listener {
-        outbox: Arc::clone(&outbox),
-        connection,
-        wrap: Wrap::Bare,
-        unit,
-        key: caller.key,
-        is_of_logon: false,
-    };
-    if gateway.core().users.subscribe(caller.account, listener).is_err() {
-        return;
-    }
-    let (mut life, mut waiting) = (Life::new(&gateway.options), Vec::new());
-    loop {
-        tokio::select! {
-            biased;
-            () = outbox.ready() => {}
-            message = socket.next() => match message {
-                Some(Ok(Message::Pong(_))) => life.pong(),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => break,
-                Some(Ok(_)) => {}
-            },
-            ping = life.tick() => match ping {
-                Ok(ping) => waiting.push(ping),
-                Err(close) => outbox.close(close),
-            },
-        }
-        if write(&mut socket, &outbox, &mut waiting).await == Written::Over {
-            break;
+impl Subscriber {
+    /// Listens to the accounts whose listen keys are among the names.
+    pub fn join(&self, core: &mut Core, names: &[Name], is_combined: bool) {
+        let now = core.now();
+        for name in names {
+            let Some((account, key, ends)) = core.users.listen_keys.get(&*name.text).copied()
+            else {
+                continue;
+            };
+            let listener = Listener {
+                outbox: Arc::clone(&self.outbox),
+                connection: self.connection,
+                wrap: Wrap::Stream { name: Arc::clone(&name.text), is_combined },
+                unit: self.unit,
+                key,
+                is_of_logon: false,
+            };
+            if ends > now {
+                // It may listen to this account already.
+                let _ = core.users.subscribe(account, listener);
+            }
         }
     }
-    gateway.core().users.disconnected(connection);
-    drop(admitted);
+
+    /// Follows a message of the client that the streams have carried out.
+    pub fn follow(&self, core: &mut Core, request: &Request, is_combined: bool) {
+        match request {
+            Request::Subscribe(names) => self.join(core, names, is_combined),
+            Request::Unsubscribe(names) => {
+                for name in names {
+                    core.users.leave_stream(self.connection, &name.text);
+                }
+            }
+            Request::SetCombined(_) => core.users.set_combined(self.connection, is_combined),
+            Request::List | Request::GetCombined => {}
+        }
+    }
+
+    pub fn disconnect(&self, core: &mut Core) {
+        core.users.disconnected(self.connection);
+    }
 }

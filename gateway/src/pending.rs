@@ -36,6 +36,12 @@ pub enum Expect {
     CancelReplace {
         kind: OrderKind,
         response: ResponseKind,
+        cancels_anyway: bool,
+    },
+    /// The cancel of a cancel-replace whose new order is over the account's limit.
+    CancelInstead {
+        refused: Box<ApiError>,
+        stops: bool,
     },
     Amend,
     /// Commands of the admin API: done or refused.
@@ -229,7 +235,10 @@ impl Facts<'_> {
                 let canceled: Vec<String> = self.canceled().collect();
                 Ok(Json::list(self.unit, |json| canceled.iter().for_each(|it| json.raw(it))))
             }
-            Expect::CancelReplace { kind, response } => self.replaced(kind, response),
+            Expect::CancelReplace { kind, response, .. } => self.replaced(kind, response),
+            Expect::CancelInstead { ref refused, stops } => {
+                Err(self.canceled_instead(refused, stops))
+            }
             Expect::Amend => {
                 self.check(CommandPart::Whole, Refused::Amend)?;
                 self.amended()
@@ -364,6 +373,36 @@ impl Facts<'_> {
                 Err(ApiError::new(-2021, text).with_status(409).with_data(body))
             }
         }
+    }
+
+    /// `orderRateLimitExceededMode=CANCEL_ONLY` over the limit (rest-api.md, table of cancel-replace):
+    /// the new order has failed in any case, and the status is 429.
+    fn canceled_instead(&self, refused: &ApiError, stops: bool) -> ApiError {
+        let failed = self.refused(CommandPart::Whole).map(|it| refusal(it, Refused::Cancel));
+        let is_attempted = failed.is_none() || !stops;
+        let body = Json::of(self.unit, |json| {
+            json.text_field("cancelResult", if failed.is_some() { "FAILURE" } else { "SUCCESS" });
+            json.text_field(
+                "newOrderResult",
+                if is_attempted { "FAILURE" } else { "NOT_ATTEMPTED" },
+            );
+            match &failed {
+                Some(error) => json.raw_field("cancelResponse", &error.body()),
+                None => {
+                    let canceled = self.first_canceled().unwrap_or_else(|| "null".to_owned());
+                    json.raw_field("cancelResponse", &canceled);
+                }
+            }
+            match is_attempted {
+                true => json.raw_field("newOrderResponse", &refused.body()),
+                false => json.null_field("newOrderResponse"),
+            }
+        });
+        let (code, text) = match failed {
+            Some(_) => (-2022, "Order cancel-replace failed."),
+            None => (-2021, "Order cancel-replace partially failed."),
+        };
+        ApiError::new(code, text).with_status(429).with_data(body)
     }
 
     /// The cancel comes before anything that the new order does.

@@ -103,12 +103,12 @@ impl Request<'_> {
             true => Ok(Statuses::EMPTY),
             false => core.charge(&client, weight, now),
         };
-        let used = match charged {
+        let mut used = match charged {
             Ok(weights) => Used { weights, ..Used::NOTHING },
             Err(error) => return Ran::Now(Answer { result: Err(error), used: Used::NOTHING }),
         };
         let client = (!is_unlimited).then_some(client);
-        match self.checked(core, now, client, used, reply) {
+        match self.checked(core, now, client, &mut used, reply) {
             Ok(ran) => ran,
             Err(error) => Ran::Now(Answer { result: Err(error), used }),
         }
@@ -131,7 +131,7 @@ impl Request<'_> {
         core: &mut Core,
         now: Stamp,
         client: Option<ClientId>,
-        used: Used,
+        used: &mut Used,
         reply: impl FnOnce() -> Reply,
     ) -> Result<Ran, ApiError> {
         self.check_names()?;
@@ -148,18 +148,22 @@ impl Request<'_> {
             Run::Query(query) => {
                 // What was published when the question came is in the answer.
                 core.pump().map_err(|_| ApiError::shutting_down())?;
-                Ok(Ran::Now(Answer { result: query(core, &call), used }))
+                Ok(Ran::Now(Answer { result: query(core, &call), used: *used }))
             }
             Run::Command(ask) => {
                 let account = call.account()?;
-                let (command, expect) = ask(core, &call)?;
+                let (mut command, mut expect) = ask(core, &call)?;
                 // Without a client nobody is charged: the key is unlimited.
-                if expect.places_order() && client.is_some() {
-                    core.may_place(account, now)?;
+                if expect.places_order()
+                    && client.is_some()
+                    && let Err(refused) = core.may_place(account, now)
+                {
+                    used.orders = core.order_counts(account, now);
+                    (command, expect) = trading::over_the_limit(&command, &expect, refused)?;
                 }
                 let since = now;
                 let waiting = Waiting { reply: reply(), expect, unit, account, client, since };
-                core.send(command, waiting, used);
+                core.send(command, waiting, *used);
                 Ok(Ran::Later)
             }
         }
@@ -208,7 +212,8 @@ impl Request<'_> {
         {
             return Err(key_format());
         }
-        let signature = credentials.signature.ok_or_else(|| ApiError::mandatory("signature"))?;
+        let signature = credentials.signature.filter(|it| !it.is_empty());
+        let signature = signature.ok_or_else(|| ApiError::mandatory("signature"))?;
         let deadline = deadline(self.params, now)?;
         let key = ApiKey::new(text).map_err(|_| key_format())?;
         let known = core.accounts.keys.get(&key).ok_or_else(ApiError::key)?;

@@ -234,7 +234,13 @@ fn add_limit(headers: &mut HeaderMap, limit: &RateLimitStatus) {
 
 /// A refusal as REST shows it.
 pub fn refused(status: StatusCode, error: &ApiError) -> Response {
-    let mut response = json(status, error.body());
+    // Over REST the time to wait is in a header; `data` is the WebSocket API's (web-socket-api.md).
+    let is_limited = error.retry_after.is_some() && error.data.is_some();
+    let body = match is_limited {
+        true => ApiError { data: None, ..error.clone() }.body(),
+        false => error.body(),
+    };
+    let mut response = json(status, body);
     if let Some(seconds) = error.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -13,6 +13,7 @@ use axum::routing::{any, get};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
+use crate::admin;
 use crate::error::ApiError;
 use crate::gateway::{Admitted, Gateway};
 use crate::json::{Json, TimeUnit};
@@ -22,10 +23,11 @@ use crate::params::decode;
 use crate::rest::{self, refused};
 use crate::socket_api::{self, CONNECT_WEIGHT, Opened};
 use crate::streams;
-use crate::{admin, legacy};
 
 /// How often requests without an answer are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// Connections of the time before the start have this long to end.
+const HAND_OVER: Duration = Duration::from_millis(100);
 /// Connections that are told to end have this long to do so.
 const DRAIN: Duration = Duration::from_millis(1_500);
 
@@ -61,6 +63,31 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener) -> Result<(), B
     Ok(())
 }
 
+/// Answers everything with 503 until `until` says that the exchange is there, or is gone.
+pub async fn starting(listener: TcpListener, until: tokio::sync::watch::Receiver<bool>) {
+    let not_yet = || async {
+        let body = Json::of(TimeUnit::Millisecond, |json| json.text_field("state", "starting"));
+        rest::json(StatusCode::SERVICE_UNAVAILABLE, body)
+    };
+    let refuse = || async {
+        let error = ApiError::new(-1016, "The exchange is starting: see /readyz.");
+        refused(StatusCode::SERVICE_UNAVAILABLE, &error)
+    };
+    let app = Router::new().route("/healthz", get(healthy)).route("/readyz", get(not_yet));
+    let server = axum::serve(listener, app.fallback(refuse));
+    tokio::select! {
+        _ = server.with_graceful_shutdown(stopped(until.clone())).into_future() => {}
+        () = async {
+            stopped(until.clone()).await;
+            tokio::time::sleep(HAND_OVER).await;
+        } => {}
+    }
+}
+
+async fn healthy() -> Response {
+    rest::json(StatusCode::OK, "{}".to_owned())
+}
+
 async fn stopped(mut stopping: tokio::sync::watch::Receiver<bool>) {
     // The sender is gone: nobody is left who could want us.
     let _ = stopping.wait_for(|stop| *stop).await;
@@ -93,7 +120,7 @@ fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/ws/{*names}", any(streams_route))
         .route("/stream", any(streams_route))
         .route("/stream/sse", get(events_route))
-        .route("/healthz", get(|| async { rest::json(StatusCode::OK, "{}".to_owned()) }))
+        .route("/healthz", get(healthy))
         .route("/readyz", get(ready_route))
         .route("/admin/v1/{*path}", any(admin_route))
         .fallback(rest_route)
@@ -241,10 +268,6 @@ async fn streams_route(
         Err(response) => return *response,
     };
     let bounded = bounded(&gateway, asked);
-    if let Some(listening) = legacy::listener_of(&gateway, &names) {
-        return bounded
-            .on_upgrade(move |socket| legacy::serve(gateway, socket, listening, unit, admitted));
-    }
     let start = streams::socket::Start { is_combined, names, unit };
     bounded.on_upgrade(move |socket| streams::socket::serve(gateway, socket, start, admitted))
 }

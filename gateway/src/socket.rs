@@ -34,6 +34,11 @@ impl Life {
         }
     }
 
+    /// How long a write may take: for so long the client has answered no ping either.
+    pub const fn patience(&self) -> Duration {
+        self.pong_timeout
+    }
+
     /// The client answered a ping.
     pub fn pong(&mut self) {
         self.last_pong = Instant::now();
@@ -64,8 +69,13 @@ pub enum Written {
 }
 
 /// Writes `first` and everything that waits, with one flush. A client that does not take it while its
-/// queue fills is cut off.
-pub async fn write(socket: &mut WebSocket, outbox: &Outbox, first: &mut Vec<Message>) -> Written {
+/// queue fills, or within `patience`, is cut off.
+pub async fn write(
+    socket: &mut WebSocket,
+    outbox: &Outbox,
+    first: &mut Vec<Message>,
+    patience: Duration,
+) -> Written {
     let mut waiting = Vec::new();
     let close = outbox.drain(&mut waiting);
     let messages = first.drain(..).chain(waiting.into_iter().map(Message::Text));
@@ -76,7 +86,7 @@ pub async fn write(socket: &mut WebSocket, outbox: &Outbox, first: &mut Vec<Mess
         socket.flush().await
     };
     let written = match close {
-        None => until_too_slow(outbox, flush).await,
+        None => tokio::time::timeout(patience, until_too_slow(outbox, flush)).await.ok().flatten(),
         Some(_) => tokio::time::timeout(CLOSE_TIMEOUT, flush).await.ok().and_then(Result::ok),
     };
     match (written, close) {

@@ -88,7 +88,7 @@ async fn converse(gateway: &Arc<Gateway>, socket: &mut WebSocket, session: &mut 
                 Err(close) => outbox.close(close),
             },
         }
-        if write(socket, &outbox, &mut waiting).await == Written::Over {
+        if write(socket, &outbox, &mut waiting, life.patience()).await == Written::Over {
             return;
         }
     }

@@ -19,6 +19,7 @@ use crate::json::{Json, TimeUnit};
 use crate::outbox::{Close, Outbox};
 use crate::pending::cancel_id;
 use crate::reports::{self, Execution};
+use crate::streams::combined;
 
 /// Open subscriptions of one connection, and those it may open in its life.
 pub const SUBSCRIPTIONS_MAX: usize = 1_000;
@@ -28,12 +29,13 @@ pub const SUBSCRIPTION_ID_MAX: u32 = 65_535;
 const WRAP_ROOM: usize = 40;
 
 /// How events are wrapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wrap {
     /// `{"subscriptionId":0,"event":{…}}`
     Subscription(u32),
-    /// The event alone, on a socket opened with a listen key.
-    Bare,
+    /// As a stream whose name is a listen key (legacy): the event alone, or in the wrapper of
+    /// combined streams.
+    Stream { name: Arc<str>, is_combined: bool },
 }
 
 /// Who listens.
@@ -52,12 +54,15 @@ pub struct Listener {
 
 impl Listener {
     fn send(&self, event: &str) {
-        let text = match self.wrap {
-            Wrap::Bare => event.to_owned(),
+        let text = match &self.wrap {
+            Wrap::Stream { is_combined: false, .. } => event.to_owned(),
+            Wrap::Stream { name, is_combined: true } => {
+                return self.outbox.push(combined(name, event));
+            }
             Wrap::Subscription(id) => {
                 let mut text = String::with_capacity(event.len() + WRAP_ROOM);
                 text.push_str("{\"subscriptionId\":");
-                text.push_str(itoa::Buffer::new().format(id));
+                text.push_str(itoa::Buffer::new().format(*id));
                 text.push_str(",\"event\":");
                 text.push_str(event);
                 text.push('}');
@@ -70,7 +75,7 @@ impl Listener {
     fn end(&self, stamp: Stamp) {
         let notice = |json: &mut Json| reports::notice(json, "eventStreamTerminated", stamp);
         self.send(&Json::of(self.unit, notice));
-        if self.wrap == Wrap::Bare {
+        if let Wrap::Stream { .. } = self.wrap {
             self.outbox.close(Close::KeyGone);
         }
     }
@@ -98,7 +103,7 @@ impl Users {
             .filter(|it| it.connection == connection)
             .filter_map(|it| match it.wrap {
                 Wrap::Subscription(id) => Some(id),
-                Wrap::Bare => None,
+                Wrap::Stream { .. } => None,
             })
             .collect();
         ids.sort_unstable();
@@ -117,7 +122,7 @@ impl Users {
         }
         of_account.push(listener);
         if self.of_connection(connection).len() > SUBSCRIPTIONS_MAX {
-            self.retain(|it| it.connection != connection || it.wrap == Wrap::Bare, None);
+            self.retain(|it| it.connection != connection, None);
             let text = "Maximum subscription ID reached for this connection.";
             return Err(ApiError::new(-2042, text));
         }
@@ -145,6 +150,25 @@ impl Users {
     /// The session's key is forgotten: what it had subscribed to ends.
     pub fn logged_out(&mut self, connection: u64, stamp: Stamp) {
         self.retain(|it| it.connection != connection || !it.is_of_logon, Some(stamp));
+    }
+
+    /// A connection of streams listens no longer with this listen key (legacy).
+    pub fn leave_stream(&mut self, connection: u64, listen_key: &str) {
+        let is_meant = |it: &Listener| match &it.wrap {
+            Wrap::Stream { name, .. } => it.connection == connection && **name == *listen_key,
+            Wrap::Subscription(_) => false,
+        };
+        self.retain(|it| !is_meant(it), None);
+    }
+
+    /// A connection of streams wants its messages wrapped, or no longer.
+    pub fn set_combined(&mut self, connection: u64, is_now_combined: bool) {
+        let listeners = self.listeners.values_mut().flatten();
+        for listener in listeners.filter(|it| it.connection == connection) {
+            if let Wrap::Stream { is_combined, .. } = &mut listener.wrap {
+                *is_combined = is_now_combined;
+            }
+        }
     }
 
     /// The connection is gone.
@@ -185,14 +209,6 @@ impl Users {
             let event = json.finish();
             of_unit.for_each(|listener| listener.send(&event));
             *self.scratch.borrow_mut() = event;
-        }
-    }
-
-    /// Ends everything: the exchange stops.
-    pub fn shut_down(&mut self, stamp: Stamp) {
-        for listener in self.listeners.values().flatten().filter(|it| it.wrap == Wrap::Bare) {
-            let notice = |json: &mut Json| reports::notice(json, "serverShutdown", stamp);
-            listener.send(&Json::of(listener.unit, notice));
         }
     }
 
@@ -370,5 +386,43 @@ impl<'a> Report<'a> {
             OrderStatus::Rejected => self.write(users, &Execution { kind: "REJECTED", ..plain }),
             _ => self.write(users, &Execution { kind: "EXPIRED", ..plain }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::OutboxLimits;
+
+    #[test]
+    fn a_listen_key_is_a_stream_of_its_connection() {
+        let (mut users, account) = (Users::default(), AccountId(1));
+        let limits = OutboxLimits { messages_max: 9, bytes_max: 9_999 };
+        let outbox = Arc::new(Outbox::new(limits));
+        let listener = Listener {
+            outbox: Arc::clone(&outbox),
+            connection: 4,
+            wrap: Wrap::Stream { name: "listenKey".into(), is_combined: false },
+            unit: TimeUnit::Millisecond,
+            key: ApiKey::EMPTY,
+            is_of_logon: false,
+        };
+        users.subscribe(account, listener.clone()).unwrap();
+        assert_eq!(users.subscribe(account, listener).unwrap_err().code, -2035);
+        let told = |users: &Users| {
+            users.send(account, |json| json.text_field("e", "balanceUpdate"));
+            let mut messages = Vec::new();
+            outbox.drain(&mut messages);
+            messages.iter().map(|it| it.to_string()).collect::<String>()
+        };
+        assert_eq!(told(&users), r#"{"e":"balanceUpdate"}"#);
+        users.set_combined(4, true);
+        assert_eq!(told(&users), r#"{"stream":"listenKey","data":{"e":"balanceUpdate"}}"#);
+        assert!(users.of_connection(4).is_empty());
+        users.leave_stream(4, "another");
+        users.leave_stream(5, "listenKey");
+        assert_ne!(told(&users), "");
+        users.leave_stream(4, "listenKey");
+        assert_eq!(told(&users), "");
     }
 }

@@ -48,7 +48,11 @@ fn the_websocket_api_answers_whatever_comes() {
     check(r#"{"id":9,"method":"depth","params":{"symbol":{"a":1}}}"#, json!(9), -1100);
     check(r#"{"id":10,"method":"account.status","params":{"timestamp":1}}"#, json!(10), -2014);
     check(r#"{"id":11,"method":"userDataStream.subscribe"}"#, json!(11), -1002);
-    check(r#"{"id":12,"method":"session.logon","params":{"apiKey":"x"}}"#, json!(12), -2015);
+    check(r#"{"id":12,"method":"session.logon","params":{"apiKey":"x"}}"#, json!(12), -1102);
+    let unknown =
+        r#"{"apiKey":"x","signature":"x","timestamp":"#.to_owned() + &now_ms().to_string();
+    let logon = format!("{{\"id\":13,\"method\":\"session.logon\",\"params\":{unknown}}}}}");
+    check(&logon, json!(13), -2015);
     socket.try_send(Message::binary(vec![0, 159, 146, 150])).unwrap();
     assert_eq!(socket.next()["error"]["code"], -1135);
     socket.ok("ping", &json!({}));
@@ -231,12 +235,19 @@ fn connections(server: &Server) -> u64 {
 fn who_does_not_read_is_cut_off_and_nobody_else_notices() {
     let folder = tempfile::tempdir().unwrap();
     let setting = Setting::quiet(folder.path(), "");
-    let setting = setting.set("server.outbox_bytes_max", "65536");
+    let server = setting.set("server.outbox_bytes_max", "65536").start();
+    full_queue(&server);
+    server.stop();
+}
+
+#[test]
+fn who_is_silent_and_deaf_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let setting = Setting::quiet(folder.path(), "");
     let setting = setting.set("server.stream_messages_per_second", "0");
     let setting =
         setting.set("server.ping_interval_ms", "500").set("server.pong_timeout_ms", "2000");
     let server = setting.start();
-    full_queue(&server);
     deaf(&server, "/ws/ltcusdt@trade", |id| {
         format!("{{\"method\":\"LIST_SUBSCRIPTIONS\",\"id\":{id}}}")
     });

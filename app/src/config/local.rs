@@ -44,6 +44,8 @@ pub struct Local {
     pub durability: Durability,
     pub async_interval: Duration,
     pub segment_bytes: u64,
+    /// Between two snapshots of `serve`; zero: none are taken.
+    pub snapshot_interval: Duration,
     /// Numbers of the operating system; empty: any.
     pub cores: Vec<usize>,
     pub waiting: Waiting,
@@ -306,6 +308,16 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "log.snapshot_interval_s",
+        default: "300",
+        allowed: "0 to 31536000 seconds; 0 takes none",
+        about: "How often `serve` takes a snapshot, if at least 10000 commands came since.",
+        put: |local, text| {
+            whole(text, 0, 31_536_000)
+                .map(|seconds| local.snapshot_interval = Duration::from_secs(seconds))
+        },
+    },
+    Setting {
         key: "threads.cores",
         default: "",
         allowed: "a list of different cores by their numbers in the operating system, 0 to 1023, \
@@ -511,6 +523,7 @@ impl Layers {
             durability: Durability::Async,
             async_interval: Duration::ZERO,
             segment_bytes: 0,
+            snapshot_interval: Duration::ZERO,
             cores: Vec::new(),
             waiting: Waiting::Park,
             fused: Fused::Auto,

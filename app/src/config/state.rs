@@ -138,6 +138,11 @@ impl VenueState {
         self.names.get(&account).copied()
     }
 
+    /// Ids of all assets.
+    pub fn assets(&self) -> impl Iterator<Item = AssetId> + Clone + '_ {
+        self.assets.keys().copied()
+    }
+
     pub fn asset_name(&self, asset: AssetId) -> Option<AssetName> {
         self.assets.get(&asset).copied()
     }

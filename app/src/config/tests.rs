@@ -146,12 +146,12 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
     check(
         "[log]\ndurability = \"async\"\n  durabilty = 1",
         "t.toml:3:3: unknown key `durabilty` in [log]; allowed: durability, async_interval_ms, \
-         segment_bytes",
+         segment_bytes, snapshot_interval_s",
     );
     check(
         "x = 1",
         "t.toml:1:1: unknown key `x` in the file; allowed: server, data, log, \
-         threads, limits, venue, instrument, account, deposit, fees, rate_limit",
+         threads, limits, admin, history, venue, instrument, account, deposit, fees, rate_limit",
     );
     check(
         "[log]\ndurability = \"fast\"",

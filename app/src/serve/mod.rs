@@ -9,6 +9,7 @@
 
 mod demo;
 mod link;
+mod views;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clients::bots::{BotOptions, BotSymbol, Rates};
@@ -24,13 +25,13 @@ use gateway::core::{Core, Views};
 use gateway::{Alarm, Gateway, Options};
 use protocol::{Command, InstrumentDefinition, Price, Quantity, SCALE};
 use replication::SystemClock;
+use store::CursorKind;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::cli;
 use crate::commands::{load, node_options, threads};
 use crate::config::{Config, VenueState, plan};
-use crate::events::EventReader;
 use crate::node::{Node, Readers, Running, Waker};
 use crate::seal::{Sealer, random_bytes};
 use crate::simulate::{Orders, venue};
@@ -42,6 +43,8 @@ const ADMIN_SLOT: u8 = 0;
 const GATEWAY_SLOT: u8 = 1;
 /// How often the main thread looks at signals and at its threads.
 const LOOK: Duration = Duration::from_millis(10);
+/// With fewer commands since the last look no snapshot is taken: they are replayed in a moment.
+const SNAPSHOT_COMMANDS_MIN: u64 = 10_000;
 /// Notional of the bots' usual order, in the quote asset.
 const BOT_NOTIONAL: u64 = 500;
 
@@ -49,10 +52,11 @@ const BOT_NOTIONAL: u64 = 500;
 pub fn serve(args: &cli::Serve, orders: &Orders) -> Result<()> {
     let mut start = Start::read(args)?;
     let listener = start.bind()?;
+    let door = Door::keep(&listener)?;
     let opened = start.open()?;
-    let serving = opened.start(&start, listener, orders)?;
+    let serving = opened.start(&start, listener, door, orders)?;
     serving.announce(&start)?;
-    let outcome = serving.wait(orders);
+    let outcome = serving.wait(&start, orders);
     serving.stop(&start, outcome)
 }
 
@@ -99,19 +103,36 @@ impl<'a> Start<'a> {
     /// Recovers the node, and finds out what its venue is missing.
     fn open(&mut self) -> Result<Opened> {
         let options = node_options(&self.config.local)?;
-        let (mut node, recovered) = Node::open(&options, Box::new(SystemClock::default()))?;
+        let (node, recovered) = Node::open(&options, Box::new(SystemClock::default()))?;
         for warning in &recovered.warnings {
             eprintln!("outcry: {warning}");
         }
         if recovered.sequence > 0 {
             eprintln!("outcry: {recovered}");
         }
+        let planned = match self.plan(&VenueState::of(node.apply.engine())) {
+            Ok(planned) => planned,
+            Err(error) => {
+                // Nothing was asked of the node: it goes as it came.
+                node.close()?;
+                return Err(error);
+            }
+        };
+        self.attach(node, planned, recovered.sequence)
+    }
+
+    /// What the venue is missing, keys of the demo included.
+    fn plan(&mut self, state: &VenueState) -> Result<Planned> {
         if self.demo.is_some() && self.admin_token.is_none() {
             self.admin_token = Some(demo::admin_token(self.data())?);
         }
         let sealer = Arc::new(Sealer::open_or_create(self.data())?);
-        let state = VenueState::of(node.apply.engine());
-        let venue = self.missing(&state, &sealer)?;
+        let venue = self.missing(state, &sealer)?;
+        let keys = self.missing_keys(state, &sealer)?;
+        Ok(Planned { venue, keys, sealer })
+    }
+
+    fn attach(&self, mut node: Node, planned: Planned, from: u64) -> Result<Opened> {
         let readers = node.readers();
         let ring_bytes = usize::try_from(self.config.local.ring_bytes)?;
         let mut attach = |slot| {
@@ -120,8 +141,7 @@ impl<'a> Start<'a> {
             anyhow::Ok(slot)
         };
         let (admin, gateway) = (attach(ADMIN_SLOT)?, attach(GATEWAY_SLOT)?);
-        let keys = self.missing_keys(&state, &sealer)?;
-        Ok(Opened { node, readers, admin, gateway, venue, keys, sealer, from: recovered.sequence })
+        Ok(Opened { node, readers, admin, gateway, planned, from })
     }
 
     /// The commands that bring the venue to the configuration.
@@ -150,10 +170,15 @@ struct Opened {
     readers: Readers,
     admin: Slot,
     gateway: Slot,
+    planned: Planned,
+    from: u64,
+}
+
+/// Commands that the start proposes.
+struct Planned {
     venue: Vec<Command>,
     keys: Vec<Command>,
     sealer: Arc<Sealer>,
-    from: u64,
 }
 
 impl Opened {
@@ -162,9 +187,11 @@ impl Opened {
         self,
         start: &Start<'_>,
         listener: std::net::TcpListener,
+        door: Door,
         orders: &Orders,
     ) -> Result<Serving> {
-        let Opened { node, readers, mut admin, mut gateway, venue, keys, sealer, from } = self;
+        let Opened { node, readers, mut admin, mut gateway, planned, from } = self;
+        let Planned { venue, keys, sealer } = planned;
         let is_new_demo = !keys.is_empty();
         let alarm = Arc::new(Alarm::default());
         let mut threads = threads(&start.config.local);
@@ -183,7 +210,6 @@ impl Opened {
             let commands: Vec<Command> = venue.into_iter().chain(keys).collect();
             venue::set_up(admin, from, &commands, turn)?;
             gateway.join(from.wrapping_add(1), turn)?;
-            gateway.read_with(EventReader::from_start(&readers)?);
             let process = Process {
                 sealer: Arc::clone(&sealer),
                 node: running.handle(),
@@ -192,19 +218,16 @@ impl Opened {
             let options = gateway_options(start);
             let mut views = Views::new(&options, Arc::new(process));
             let mut state = VenueState::default();
-            while gateway.poll(|seen| {
-                views.apply(seen.event, seen.command);
-                state.apply(seen.event);
-                Ok(())
-            })? {}
-            views.settle();
+            let mut reader = views::begin(start.data(), &readers, &mut views, &mut state)?;
+            views::catch_up(&mut reader, &mut views, &mut state)?;
+            gateway.read_with(reader);
             anyhow::Ok((gateway, views, options, state))
         };
         let (slot, views, options, state) = match set_up() {
             Ok(ready) => ready,
             Err(error) => {
                 // A stage that failed is the cause of whatever was met here.
-                running.stop()?;
+                running.stop()?.close()?;
                 return Err(error);
             }
         };
@@ -213,6 +236,7 @@ impl Opened {
         let host = Arc::clone(&views.host);
         let core = Core::new(Box::new(SlotLink(slot)), views, options).map_err(|it| anyhow!(it))?;
         let gateway = Gateway::new(core, host, alarm, stopping);
+        door.open()?;
         let thread = spawn("gateway", move || run_gateway(gateway, listener))?;
         let keys = match start.demo {
             Some(_) => Some(demo::keys(&state, &sealer)?),
@@ -245,6 +269,33 @@ fn run_gateway(gateway: Gateway, listener: std::net::TcpListener) -> Result<()> 
         gateway::server::serve(Arc::new(gateway), listener).await?;
         Ok(())
     })
+}
+
+/// Answers that the exchange is starting, as long as it is. Dropped, it answers no more.
+struct Door {
+    thread: JoinHandle<Result<()>>,
+    opens: watch::Sender<bool>,
+}
+
+impl Door {
+    fn keep(listener: &std::net::TcpListener) -> Result<Door> {
+        let listener = listener.try_clone().context("cannot share the port")?;
+        let (opens, until) = watch::channel(false);
+        let thread = spawn("door", move || {
+            runtime()?.block_on(async {
+                let listener = TcpListener::from_std(listener)?;
+                gateway::server::starting(listener, until).await;
+                Ok(())
+            })
+        })?;
+        Ok(Door { thread, opens })
+    }
+
+    /// Steps aside for the gateway.
+    fn open(self) -> Result<()> {
+        self.opens.send_replace(true);
+        joined(self.thread)
+    }
 }
 
 /// The demo's bots on their own thread.
@@ -341,15 +392,26 @@ impl Serving {
             }
         }
         eprintln!(
-            "  ccxt           ex.urls['api'] = {{k: (v.replace(v.split('/api')[0], \
-             'http://{address}') if isinstance(v, str) else v) for k, v in ex.urls['api'].items()}}"
+            "  ccxt           ex.urls['api'] = json.loads(re.sub(r'(http|ws)s?://[^/\"]+', \
+             r'\\1://{address}', json.dumps(ex.urls['api'])))"
         );
         Ok(())
     }
 
     /// Until somebody asks to stop, or a part fails.
-    fn wait(&self, orders: &Orders) -> Result<()> {
+    fn wait(&self, start: &Start<'_>, orders: &Orders) -> Result<()> {
+        let (interval, cursors) = (start.config.local.snapshot_interval, self.running.cursors());
+        let sequence = || cursors.place(CursorKind::Applied).sequence;
+        let mut last = (Instant::now(), sequence());
         loop {
+            if !interval.is_zero() && last.0.elapsed() >= interval {
+                // Ticks alone are no reason for a snapshot.
+                let now = sequence();
+                if now.saturating_sub(last.1) >= SNAPSHOT_COMMANDS_MIN {
+                    self.running.request_snapshot();
+                }
+                last = (Instant::now(), now);
+            }
             if orders.stop.load(Ordering::Acquire) {
                 return Ok(());
             }

@@ -66,7 +66,7 @@ impl Group {
 }
 
 /// The payload in its wrapper.
-pub(super) fn combined(name: &str, payload: &str) -> Utf8Bytes {
+pub(crate) fn combined(name: &str, payload: &str) -> Utf8Bytes {
     // A well-formed name needs no escape.
     format!("{{\"stream\":\"{name}\",\"data\":{payload}}}").into()
 }

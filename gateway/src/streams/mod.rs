@@ -36,7 +36,9 @@ pub use history::{EventId, RECORDED_BYTES_MAX};
 pub use name::{Malformed, Name, Stream};
 pub use socket::Start;
 
-use audience::{Audience, Form, Publisher, Sink, combined};
+pub(crate) use audience::combined;
+
+use audience::{Audience, Form, Publisher, Sink};
 use events::{Backlog, End, EventQueue, Listening, symbol_of};
 use feed::{Elapsed, Feed};
 use history::Records;
@@ -301,10 +303,7 @@ impl Streams {
                 self.set_combined(id, *is_combined);
                 "null".to_owned()
             }
-            Request::GetCombined => {
-                let connection = self.connections.get(&id);
-                connection.is_some_and(|connection| connection.is_combined).to_string()
-            }
+            Request::GetCombined => self.is_combined(id).to_string(),
         };
         control::answer(control.id, &result)
     }
@@ -334,6 +333,11 @@ impl Streams {
         let mut names: Vec<_> = connection.names.iter().map(|(name, it)| (it.0, name)).collect();
         names.sort_unstable();
         names.into_iter().map(|(_, name)| Arc::clone(name)).collect()
+    }
+
+    /// Are this connection's messages wrapped?
+    pub fn is_combined(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_some_and(|connection| connection.is_combined)
     }
 
     /// Wraps this connection's messages from here on, or no longer. The feeds stay: what changed

@@ -15,6 +15,7 @@ use super::control::{Refusal, parse_control};
 use super::{Connected, Name, TooManyStreams};
 use crate::gateway::{Admitted, Gateway};
 use crate::json::TimeUnit;
+use crate::legacy::Subscriber;
 use crate::limits::MessagePace;
 use crate::options::Options;
 use crate::outbox::{Close, Outbox};
@@ -37,17 +38,30 @@ pub struct Start {
 /// The upgrade must have bounded the size of messages by [`Options::request_bytes_max`].
 pub async fn serve(gateway: Arc<Gateway>, mut socket: WebSocket, start: Start, admitted: Admitted) {
     let outbox = Arc::new(Outbox::new(gateway.options.outbox));
-    let connected = connect(&gateway, &outbox, &start);
-    let control = |text: &str| answer(&gateway, &connected, &outbox, text);
+    let subscriber = gateway.options.listen_keys.then(|| Subscriber {
+        outbox: Arc::clone(&outbox),
+        connection: gateway.next_connection(),
+        unit: start.unit,
+    });
+    let connected = connect(&gateway, &outbox, &start, subscriber.as_ref());
+    let control = |text: &str| answer(&gateway, &connected, &outbox, subscriber.as_ref(), text);
     let close = Session::new(&gateway.options, &outbox, control).run(&mut socket).await;
     // From here on nothing is sent to it.
     drop(connected);
+    if let Some(subscriber) = subscriber {
+        subscriber.disconnect(&mut gateway.core());
+    }
     farewell(&mut socket, close).await;
     drop(admitted);
 }
 
 /// Subscribes to what the URL names. A name that is malformed has no messages, as `/ws/0`.
-fn connect(gateway: &Arc<Gateway>, outbox: &Arc<Outbox>, start: &Start) -> Connected {
+fn connect(
+    gateway: &Arc<Gateway>,
+    outbox: &Arc<Outbox>,
+    start: &Start,
+    subscriber: Option<&Subscriber>,
+) -> Connected {
     let names: Vec<Name> = start.names.iter().filter_map(|name| Name::parse(name).ok()).collect();
     let mut core = gateway.core();
     let views = &mut core.views;
@@ -56,18 +70,32 @@ fn connect(gateway: &Arc<Gateway>, outbox: &Arc<Outbox>, start: &Start) -> Conne
         let text = format!("too many streams, at most {}", gateway.options.streams_max);
         outbox.push(Refusal::request(text, None).body().into());
     }
+    if let Some(subscriber) = subscriber {
+        subscriber.join(&mut core, &names, start.is_combined);
+    }
     Connected::new(Arc::clone(gateway), id)
 }
 
 /// Answers one message, before anything that the streams send because of it.
-fn answer(gateway: &Gateway, connected: &Connected, outbox: &Outbox, text: &str) {
+fn answer(
+    gateway: &Gateway,
+    connected: &Connected,
+    outbox: &Outbox,
+    subscriber: Option<&Subscriber>,
+    text: &str,
+) {
     let answer = match parse_control(text) {
         Ok(control) => {
             let mut core = gateway.core();
             let views = &mut core.views;
             let answer = views.streams.control(connected.id, &control, &views.market);
             // Under the lock: an event that follows must not overtake it.
-            return outbox.push(answer.into());
+            outbox.push(answer.into());
+            if let Some(subscriber) = subscriber {
+                let is_combined = core.streams.is_combined(connected.id);
+                subscriber.follow(&mut core, &control.request, is_combined);
+            }
+            return;
         }
         Err(refusal) => refusal.body(),
     };

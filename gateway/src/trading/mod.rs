@@ -5,6 +5,8 @@ mod orders;
 mod queries;
 mod terms;
 
+pub(crate) use orders::over_the_limit;
+
 use axum::http::Method;
 use marketdata::Instrument;
 use protocol::OrderId;
@@ -275,14 +277,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
 /// The instrument of the parameter `symbol`.
 fn instrument<'c>(core: &'c Core, params: &Params<'_>) -> Result<&'c Instrument, ApiError> {
     let symbol = params.required("symbol")?;
-    if !symbol.is_ascii() || symbol.len() > 50 || !symbol.bytes().all(is_symbol_byte) {
-        return Err(ApiError::illegal("symbol", crate::params::SYMBOL_RANGE));
-    }
-    core.market.by_symbol(symbol).ok_or_else(ApiError::symbol)
-}
-
-const fn is_symbol_byte(byte: u8) -> bool {
-    byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b'_' | b'&')
+    core.market.by_symbol(symbol).ok_or_else(|| {
+        let is_odd = |it: char| it.is_lowercase() || !(it.is_alphanumeric() || "-._&".contains(it));
+        match symbol.contains(is_odd) {
+            true => ApiError::illegal("symbol", crate::params::SYMBOL_RANGE),
+            false => ApiError::symbol(),
+        }
+    })
 }
 
 fn client_order_id(params: &Params<'_>, name: &str) -> Result<Option<ClientOrderId>, ApiError> {

@@ -1,7 +1,7 @@
 //! Requests that become commands.
 
 use protocol::command::*;
-use protocol::{CancelReplaceMode, CancelRestrictions, Envelope, OrderId, Quantity};
+use protocol::{CancelReplaceMode, CancelRestrictions, Command, Envelope, OrderId, Quantity};
 
 use super::{client_order_id, instrument, order_id, terms};
 use crate::core::Core;
@@ -117,7 +117,29 @@ pub(super) fn cancel_replace(core: &Core, call: &Call<'_>) -> Asked {
         cancel_client_order_id: cancel_client_order_id.unwrap_or(ClientOrderId::EMPTY),
         request,
     };
-    Ok((command.into(), Expect::CancelReplace { kind: request.kind, response }))
+    let cancels_anyway = params.get("orderRateLimitExceededMode") == Some("CANCEL_ONLY");
+    Ok((command.into(), Expect::CancelReplace { kind: request.kind, response, cancels_anyway }))
+}
+
+/// What is left of a request whose new order is over the account's limit: the cancel of a
+/// cancel-replace that wants it, else the refusal.
+pub(crate) fn over_the_limit(command: &Command, expect: &Expect, refused: ApiError) -> Asked {
+    match (command, expect) {
+        (Command::CancelReplace(it), Expect::CancelReplace { cancels_anyway: true, .. }) => {
+            let cancel = CancelNamedOrder {
+                envelope: it.envelope,
+                account: it.request.account,
+                instrument: it.request.instrument,
+                order: it.cancel_order,
+                client_order_id: it.cancel_original_client_order_id,
+                cancel_client_order_id: it.cancel_client_order_id,
+                restrictions: it.restrictions,
+            };
+            let stops = it.mode == CancelReplaceMode::StopOnFailure;
+            Ok((cancel.into(), Expect::CancelInstead { refused: Box::new(refused), stops }))
+        }
+        _ => Err(refused),
+    }
 }
 
 /// `PUT /api/v3/order/amend/keepPriority`
