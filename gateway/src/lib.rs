@@ -25,6 +25,7 @@ pub mod outbox;
 pub mod params;
 pub mod pending;
 pub mod reports;
+pub mod quotes;
 pub mod request;
 pub mod rest;
 pub mod server;

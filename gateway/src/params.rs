@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::ApiError;
+use crate::quotes::STAND_IN;
 
 /// More parameters than any request of the venue has.
 pub const PARAMS_MAX: usize = 64;
@@ -175,7 +176,8 @@ impl<'a> Params<'a> {
     /// A list: a JSON array of text (REST sends it percent-encoded, the WebSocket API as it is).
     pub fn list(&self, name: &str) -> Result<Option<Vec<String>>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let parsed: Result<Vec<String>, _> = serde_json::from_str(text);
+        let text = text.replace(STAND_IN, "\"");
+        let parsed: Result<Vec<String>, _> = serde_json::from_str(&text);
         parsed.map(Some).map_err(|_| {
             let range =
                 "^\\[(\"[\\w\\-._&&[^a-z]]{1,50}\"(,\"[\\w\\-._&&[^a-z]]{1,50}\"){0,}){0,1}\\]$";
@@ -300,6 +302,7 @@ mod tests {
             r#"{"orderId":"6","price":50000.10,"flag":false,"n":null,"l":["A","B"],"e":"a\"b"}"#;
         let json = RawValue::from_string(text.into()).unwrap();
         let params = Params::of_json(&json).unwrap();
+        assert_eq!(Params::of_rest("l=[`A`]", "").unwrap().list("l").unwrap().unwrap(), ["A"]);
         assert_eq!(params.integer("orderId").unwrap(), Some(6));
         assert_eq!(params.price("price").unwrap(), Some(Price(5_000_010_000_000)));
         assert_eq!(params.boolean("flag").unwrap(), Some(false));

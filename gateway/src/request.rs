@@ -86,6 +86,7 @@ pub struct Request<'a> {
 }
 
 /// What became of a request.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is returned")]
 pub enum Ran {
     /// The answer is there.
     Now(Answer),

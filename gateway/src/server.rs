@@ -20,6 +20,7 @@ use crate::json::{Json, TimeUnit};
 use crate::limits::ClientId;
 use crate::link::Broken;
 use crate::params::decode;
+use crate::quotes::Quotes;
 use crate::rest::{self, refused};
 use crate::socket_api::{self, CONNECT_WEIGHT, Opened};
 use crate::streams;
@@ -37,7 +38,7 @@ const DRAIN: Duration = Duration::from_millis(1_500);
 pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener) -> Result<(), Broken> {
     let pump = tokio::spawn(pump(Arc::clone(&gateway)));
     let app = routes(Arc::clone(&gateway));
-    let listener = listener.tap_io(|stream| {
+    let listener = Quotes(listener).tap_io(|stream| {
         // An answer is small and must not wait for more.
         let _ = stream.set_nodelay(true);
     });

@@ -45,6 +45,8 @@ const GATEWAY_SLOT: u8 = 1;
 const LOOK: Duration = Duration::from_millis(10);
 /// With fewer commands since the last look no snapshot is taken: they are replayed in a moment.
 const SNAPSHOT_COMMANDS_MIN: u64 = 10_000;
+/// Requests a second of each bot: some 200 changes of the books together.
+const BOT_RATES: Rates = Rates { maker: 120, noise: 40, taker: 40 };
 /// Notional of the bots' usual order, in the quote asset.
 const BOT_NOTIONAL: u64 = 500;
 
@@ -315,7 +317,7 @@ fn start_bots(start: &Start<'_>, address: SocketAddr, keys: &demo::Keys) -> Resu
         noise: keys.noise.clone(),
         taker: keys.taker.clone(),
         seed: start.args.seed,
-        rates: Rates::default(),
+        rates: BOT_RATES,
         levels: clients::bots::LEVELS,
     };
     let (stop, stopping) = watch::channel(false);
@@ -409,8 +411,9 @@ impl Serving {
                 let now = sequence();
                 if now.saturating_sub(last.1) >= SNAPSHOT_COMMANDS_MIN {
                     self.running.request_snapshot();
+                    last.1 = now;
                 }
-                last = (Instant::now(), now);
+                last.0 = Instant::now();
             }
             if orders.stop.load(Ordering::Acquire) {
                 return Ok(());
