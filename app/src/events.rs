@@ -70,14 +70,27 @@ impl EventReader {
     /// Everything that is published now; true when there was something.
     ///
     /// Errors: the log was cut or retired below the cursor, or is damaged.
-    pub fn poll(&mut self, mut see: impl FnMut(Seen<'_>) -> Result<()>) -> Result<bool> {
+    pub fn poll(&mut self, see: impl FnMut(Seen<'_>) -> Result<()>) -> Result<bool> {
+        self.poll_some(usize::MAX, see)
+    }
+
+    /// As [`EventReader::poll`], but stops after the frame in which `events_max` is reached; then
+    /// there still is news.
+    pub fn poll_some(
+        &mut self,
+        events_max: usize,
+        mut see: impl FnMut(Seen<'_>) -> Result<()>,
+    ) -> Result<bool> {
         let published = self.readers.cursors.position(CursorKind::Published);
-        self.published = published;
-        let mut seen = false;
-        while let Some(frame) = self.reader.next(published).context("event log")? {
-            seen = true;
+        let (mut seen, mut is_drained) = (0, false);
+        while seen < events_max {
+            let Some(frame) = self.reader.next(published).context("event log")? else {
+                is_drained = true;
+                break;
+            };
             for view in Records::new(frame.payload) {
                 let view = view?;
+                seen += 1;
                 self.hash.add(view.bytes);
                 let event = Event::decode(&view)?;
                 if let Event::CommandBegan(began) = &event {
@@ -92,6 +105,10 @@ impl EventReader {
                 frame.position
             );
         }
+        if is_drained {
+            self.published = published;
+        }
+        let seen = seen > 0;
         if let Some(slot) = self.slot.as_ref().filter(|_| seen) {
             let tail = self.reader.tail();
             slot.stand_at(tail.position, tail.sequence, tail.hash);

@@ -118,6 +118,15 @@ impl Slot {
         self.origin
     }
 
+    /// As [`EventReader::poll_some`].
+    pub fn poll_some(
+        &mut self,
+        events_max: usize,
+        see: impl FnMut(Seen<'_>) -> Result<()>,
+    ) -> Result<bool> {
+        self.reader.poll_some(events_max, see)
+    }
+
     /// Everything that was published since, own or not; true when there was something.
     pub fn poll(&mut self, see: impl FnMut(Seen<'_>) -> Result<()>) -> Result<bool> {
         self.reader.poll(see)

@@ -36,6 +36,11 @@ pub const TARGETS: &[Target] = &[
     targets::exchange_info::TARGET,
     targets::apply::TARGET,
     targets::capture::TARGET,
+    targets::rest_request::TARGET,
+    targets::socket_request::TARGET,
+    targets::stream_control::TARGET,
+    targets::public_key::TARGET,
+    targets::market::TARGET,
 ];
 
 /// The target of that name.

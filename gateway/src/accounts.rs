@@ -471,15 +471,23 @@ impl Accounts {
         self.closed(event.account, event.instrument, event.order);
     }
 
-    /// Takes an order off the open ones, and drops the oldest closed ones above the bound: in bulk,
-    /// when there are a quarter more than there may be.
+    /// Takes an order off the open ones, and drops the oldest closed ones above the bound: one
+    /// by one, and behind an old open one in bulk, when there are twice as many as there may be.
     fn closed(&mut self, account: AccountId, instrument: InstrumentId, order: OrderId) {
         let kept = self.kept.closed_orders_max;
         let Some(account) = self.accounts.get_mut(&account) else { return };
         let Some(activity) = account.activity.get_mut(&instrument) else { return };
         activity.open.remove(&order);
+        // Mostly the oldest one is closed, and goes at once.
+        while activity.orders.len() - activity.open.len() > kept
+            && let Some(oldest) = activity.orders.front().copied()
+            && !activity.open.contains_key(&oldest)
+        {
+            activity.orders.pop_front();
+            forget(&mut self.orders, &mut activity.by_client_order_id, oldest);
+        }
         let closed = activity.orders.len() - activity.open.len();
-        if closed <= kept.saturating_add(kept / 4) {
+        if closed <= kept.saturating_mul(2) {
             return;
         }
         let (mut excess, open) = (closed - kept, &activity.open);
@@ -489,11 +497,7 @@ impl Accounts {
                 return true;
             }
             excess -= 1;
-            if let Some(gone) = orders.remove(id)
-                && names.get(&gone.client_order_id) == Some(id)
-            {
-                names.remove(&gone.client_order_id);
-            }
+            forget(orders, names, *id);
             false
         });
     }
@@ -533,6 +537,18 @@ impl Accounts {
                 push_bounded(&mut activity.prevented, Prevented { event: *event, stamp }, kept);
             }
         }
+    }
+}
+
+fn forget(
+    orders: &mut FxHashMap<OrderId, Box<Order>>,
+    names: &mut HashMap<ClientOrderId, OrderId, FxSeededState>,
+    id: OrderId,
+) {
+    if let Some(gone) = orders.remove(&id)
+        && names.get(&gone.client_order_id) == Some(&id)
+    {
+        names.remove(&gone.client_order_id);
     }
 }
 

@@ -194,7 +194,7 @@ impl Admin<'_> {
     /// The core, up to date.
     fn core(&self) -> Result<std::sync::MutexGuard<'_, Core>, ApiError> {
         let mut core = self.gateway.core();
-        core.pump().map_err(|_| ApiError::shutting_down())?;
+        core.catch_up().map_err(|_| ApiError::shutting_down())?;
         Ok(core)
     }
 

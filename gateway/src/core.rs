@@ -23,6 +23,9 @@ use crate::pending::{Answer, Facts, Pending, Waiting, id_from};
 use crate::streams::Streams;
 use crate::users::Users;
 
+/// Events that are folded before others get their turn.
+const EVENTS_PER_TURN: usize = 2_048;
+
 /// Rate limits and who used how much of them.
 #[derive(Debug, Default)]
 pub struct Limits {
@@ -183,13 +186,20 @@ impl Core {
         self.limits.orders.counts(&self.limits.rules, account, now)
     }
 
-    /// Folds everything that was published, and answers what it answers. True when there was
-    /// something.
+    /// Folds everything that was published: what a query needs that must not miss anything.
+    pub fn catch_up(&mut self) -> Result<(), Broken> {
+        while self.link.has_news() && self.pump()? {}
+        Ok(())
+    }
+
+    /// Folds some of what was published, and answers what it answers. True when there was
+    /// something. Not all at once: connections must get to write between, or what waits for them
+    /// would look as if they were slow.
     pub fn pump(&mut self) -> Result<bool, Broken> {
         let origin = self.link.origin();
         let Core { link, views, pending, in_flight, answer, .. } = self;
         let mut fold = Fold { origin, views, pending, in_flight, answer };
-        let busy = link.poll(&mut |event, command| fold.see(event, command))?;
+        let busy = link.poll(EVENTS_PER_TURN, &mut |event, command| fold.see(event, command))?;
         if busy {
             self.views.settle();
         }

@@ -14,10 +14,11 @@ pub trait Link: Send {
     /// Errors: the ring has no room for it; nothing was sent.
     fn send(&mut self, command: Command) -> Result<(), Full>;
 
-    /// Hands over every event that was published since the last call, with its command, in order.
-    fn poll(&mut self, see: &mut Seer<'_>) -> Result<bool, Broken>;
+    /// Hands over events that were published since the last call, with their commands, in order: all
+    /// of them, or a little more than `events_max`. True when there was something.
+    fn poll(&mut self, events_max: usize, see: &mut Seer<'_>) -> Result<bool, Broken>;
 
-    /// Is there anything to poll?
+    /// Is there anything left to poll?
     fn has_news(&self) -> bool;
 
     /// What this gateway's present attachment puts into its commands; the number does not matter.

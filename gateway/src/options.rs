@@ -9,7 +9,9 @@ use crate::outbox::OutboxLimits;
 /// How a gateway serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Open connections of all kinds.
+    /// Open sockets of all kinds; more wait in the system's queue.
+    pub sockets_max: usize,
+    /// Open WebSocket connections and streams over HTTP; more are refused.
     pub connections_max: usize,
     /// WebSocket connection attempts of one address in five minutes; 0 switches it off.
     pub connects_per_five_minutes: u32,
@@ -51,6 +53,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
+            sockets_max: 8_192,
             connections_max: 4_096,
             connects_per_five_minutes: 300,
             streams_max: 1_024,

@@ -148,7 +148,7 @@ impl Request<'_> {
         match self.endpoint.run {
             Run::Query(query) => {
                 // What was published when the question came is in the answer.
-                core.pump().map_err(|_| ApiError::shutting_down())?;
+                core.catch_up().map_err(|_| ApiError::shutting_down())?;
                 Ok(Ran::Now(Answer { result: query(core, &call), used: *used }))
             }
             Run::Command(ask) => {

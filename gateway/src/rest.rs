@@ -165,7 +165,7 @@ impl Come<'_> {
             return self.listen_key(gateway, body);
         }
         let mut core = gateway.core();
-        if core.pump().is_err() {
+        if core.catch_up().is_err() {
             return refused(StatusCode::SERVICE_UNAVAILABLE, &ApiError::shutting_down());
         }
         match neighbours::answer(self.method, self.path, &core) {

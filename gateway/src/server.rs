@@ -1,6 +1,6 @@
 //! One port for everything: which path goes where, and the tasks that keep a gateway alive.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use crate::admin;
@@ -19,14 +18,16 @@ use crate::gateway::{Admitted, Gateway};
 use crate::json::{Json, TimeUnit};
 use crate::limits::ClientId;
 use crate::link::Broken;
+use crate::listener::{Bounded, Peer};
 use crate::params::decode;
-use crate::quotes::Quotes;
 use crate::rest::{self, refused};
 use crate::socket_api::{self, CONNECT_WEIGHT, Opened};
 use crate::streams;
 
 /// How often requests without an answer are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// What is read from a socket at once. It is cleared before each read, so larger is not better.
+const READ_BUFFER_BYTES: usize = 32 * 1024;
 /// Connections of the time before the start have this long to end.
 const HAND_OVER: Duration = Duration::from_millis(100);
 /// Connections that are told to end have this long to do so.
@@ -38,17 +39,14 @@ const DRAIN: Duration = Duration::from_millis(1_500);
 pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener) -> Result<(), Broken> {
     let pump = tokio::spawn(pump(Arc::clone(&gateway)));
     let app = routes(Arc::clone(&gateway));
-    let listener = Quotes(listener).tap_io(|stream| {
-        // An answer is small and must not wait for more.
-        let _ = stream.set_nodelay(true);
-    });
+    let listener = Bounded::new(listener, gateway.options.sockets_max);
     let stopping = gateway.stopping.clone();
     let draining = Arc::clone(&gateway);
     let stop = async move {
         stopped(stopping).await;
         draining.shut_down();
     };
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    let app = app.into_make_service_with_connect_info::<Peer>();
     let server = axum::serve(listener, app).with_graceful_shutdown(stop);
     let mut stopping = gateway.stopping.clone();
     tokio::select! {
@@ -128,16 +126,20 @@ fn routes(gateway: Arc<Gateway>) -> Router {
         .with_state(gateway)
 }
 
-type Peer = ConnectInfo<SocketAddr>;
+type From = ConnectInfo<Peer>;
 type Shared = State<Arc<Gateway>>;
 
-async fn rest_route(State(gateway): Shared, ConnectInfo(peer): Peer, request: Request) -> Response {
+async fn rest_route(
+    State(gateway): Shared,
+    ConnectInfo(Peer(peer)): From,
+    request: Request,
+) -> Response {
     rest::answer(gateway, peer.ip(), request).await
 }
 
 async fn admin_route(
     State(gateway): Shared,
-    ConnectInfo(peer): Peer,
+    ConnectInfo(Peer(peer)): From,
     request: Request,
 ) -> Response {
     rest::with_cors(admin::answer(gateway, peer.ip(), request).await)
@@ -211,7 +213,7 @@ fn admit(gateway: &Arc<Gateway>, peer: IpAddr, weight: u32) -> Result<Admitted, 
 
 async fn socket_api_route(
     State(gateway): Shared,
-    ConnectInfo(peer): Peer,
+    ConnectInfo(Peer(peer)): From,
     asked: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
     uri: axum::http::Uri,
 ) -> Response {
@@ -235,7 +237,7 @@ async fn socket_api_route(
 /// The bounds that every socket has.
 fn bounded(gateway: &Gateway, asked: WebSocketUpgrade) -> WebSocketUpgrade {
     let bytes = gateway.options.request_bytes_max;
-    asked.max_message_size(bytes).max_frame_size(bytes)
+    asked.max_message_size(bytes).max_frame_size(bytes).read_buffer_size(READ_BUFFER_BYTES)
 }
 
 fn not_a_socket() -> Response {
@@ -245,7 +247,7 @@ fn not_a_socket() -> Response {
 
 async fn streams_route(
     State(gateway): Shared,
-    ConnectInfo(peer): Peer,
+    ConnectInfo(Peer(peer)): From,
     names: Option<Path<String>>,
     asked: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
     uri: axum::http::Uri,

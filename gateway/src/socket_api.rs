@@ -289,7 +289,7 @@ impl Session {
         params: &Params<'_>,
         credentials: Credentials<'_>,
     ) -> Result<String, ApiError> {
-        core.pump().map_err(|_| ApiError::shutting_down())?;
+        core.catch_up().map_err(|_| ApiError::shutting_down())?;
         let now = core.now();
         match method {
             "session.logon" => {

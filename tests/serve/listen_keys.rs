@@ -47,6 +47,18 @@ fn listen_keys_are_retired_unless_switched_on() {
     assert_eq!((&report["e"], &report["x"]), (&json!("executionReport"), &json!("NEW")));
     assert_eq!(report["i"], placed["orderId"]);
     assert_eq!(socket.next()["e"], "outboundAccountPosition");
+    // Old clients also subscribe to it, alone or among other streams.
+    let mut streams = Socket::open(&server.ws, "/ws");
+    streams.send(&json!({ "method": "SUBSCRIBE", "params": [first], "id": 1 }).to_string());
+    assert_eq!(streams.next(), json!({ "result": null, "id": 1 }));
+    let path = format!("/stream?streams=ltcusdt@trade/{first}");
+    let mut combined = Socket::open(&server.ws, &path);
+    combined.send(r#"{"method":"LIST_SUBSCRIPTIONS","id":2}"#);
+    assert_eq!(combined.next(), json!({ "result": ["ltcusdt@trade", first], "id": 2 }));
+    trader.limit("LTCUSDT", "BUY", "1", "91").ok();
+    assert_eq!(streams.next()["e"], "executionReport");
+    let wrapped = combined.next();
+    assert_eq!((&wrapped["stream"], &wrapped["data"]["x"]), (&json!(first), &json!("NEW")));
     assert_eq!(ask(&server, "DELETE", &key.key, &query).ok(), json!({}));
     assert_eq!(ask(&server, "PUT", &key.key, &query).refusal(), (400, -1125));
     server.stop();

@@ -19,7 +19,9 @@ usage: cargo xtask <what>
   tidy                         fast checks of text and manifests
   golden                       rewrites the golden stories in tests/golden
   bench engine|pipeline|gateway [...]  release benchmarks; further arguments go to the bench
-  crash [--runs N]             kills the simulator N times (1000) and checks what is found after
+  crash [--serve] [--runs N]   kills the simulator N times (1000), or with --serve the server under
+                               load (500), and checks what is found after; alone: both
+  depth [--seconds N]          keeps books by the documented procedure for N seconds (60)
   soak [--commands N]          a long run of N commands (20000000)";
 
 fn main() -> ExitCode {
@@ -43,8 +45,12 @@ fn run(root: &Path, arguments: &[&str]) -> Result<()> {
             let words = ["run", "--release", "-p", "bench", "--"];
             call(cargo(root).args(words).args(&arguments[1..]))
         }
-        ["crash"] => crash(root, "1000"),
+        ["crash"] => crash(root, "1000").and_then(|()| crash_serve(root, "500")),
         ["crash", "--runs", runs] => crash(root, runs),
+        ["crash", "--serve"] => crash_serve(root, "500"),
+        ["crash", "--serve", "--runs", runs] => crash_serve(root, runs),
+        ["depth"] => depth(root, "60"),
+        ["depth", "--seconds", seconds] => depth(root, seconds),
         ["soak"] => soak(root, "20000000"),
         ["soak", "--commands", commands] => soak(root, commands),
         _ => bail!("{USAGE}"),
@@ -54,6 +60,16 @@ fn run(root: &Path, arguments: &[&str]) -> Result<()> {
 fn crash(root: &Path, runs: &str) -> Result<()> {
     let setting = ("OUTCRY_CRASH_RUNS", count(runs)?);
     tests(root, "crash", setting, &["--release"], &["--nocapture"])
+}
+
+fn crash_serve(root: &Path, runs: &str) -> Result<()> {
+    let setting = ("OUTCRY_SERVE_CRASH_RUNS", count(runs)?);
+    tests(root, "serve::killed", setting, &["--release"], &["--nocapture"])
+}
+
+fn depth(root: &Path, seconds: &str) -> Result<()> {
+    let setting = ("OUTCRY_DEPTH_SECONDS", count(seconds)?);
+    tests(root, "serve::depth", setting, &["--release"], &["--nocapture"])
 }
 
 fn soak(root: &Path, commands: &str) -> Result<()> {

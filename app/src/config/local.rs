@@ -115,6 +115,17 @@ pub const SETTINGS: &[Setting] = &[
         put: |local, text| text.parse().ok().map(|address| local.listen = address),
     },
     Setting {
+        key: "server.sockets_max",
+        default: "8192",
+        allowed: "1 to 1000000 sockets",
+        about: "Open sockets of all kinds; more wait until one is closed.",
+        put: |local, text| {
+            let number = whole(text, 1, 1_000_000)?;
+            local.gateway.sockets_max = usize::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
         key: "server.connections_max",
         default: "4096",
         allowed: "1 to 1000000 connections",

@@ -22,8 +22,8 @@ impl Link for SlotLink {
         self.0.send(command, deadline).map_err(|_| Full)
     }
 
-    fn poll(&mut self, see: &mut Seer<'_>) -> Result<bool, Broken> {
-        let polled = self.0.poll(|seen| {
+    fn poll(&mut self, events_max: usize, see: &mut Seer<'_>) -> Result<bool, Broken> {
+        let polled = self.0.poll_some(events_max, |seen| {
             see(seen.event, seen.command);
             Ok(())
         });
