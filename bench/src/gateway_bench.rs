@@ -311,11 +311,11 @@ fn subscribers(options: &Options, tell: &mut dyn FnMut(&str)) -> Result<()> {
     let trading = thread::spawn(move || {
         // Half of the orders rest and are taken by the other half.
         let load = LoadOptions {
-            rate: TRADES_PER_SECOND * 2,
+            rate: TRADES_PER_SECOND * 9 / 2,
             connections: 2,
             duration: Duration::from_secs(seconds + 10),
             warm_up: Duration::ZERO,
-            mix: Mix { resting: 50, cancels: 0, trading: 50 },
+            mix: Mix { resting: 50, cancels: 10, trading: 40 },
             poll: Duration::from_millis(1),
             ..LoadOptions::new(ws, credentials, vec![symbol])
         };

@@ -4,25 +4,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::quotes::{Quoted, Quotes};
+use crate::quotes::RequestLine;
 
 /// Accepts while there is room; above the bound connections wait in the system's queue.
 pub struct Bounded {
-    listener: Quotes,
+    listener: TcpListener,
     room: Arc<Semaphore>,
 }
 
 impl Bounded {
     pub fn new(listener: TcpListener, connections_max: usize) -> Bounded {
-        Bounded { listener: Quotes(listener), room: Arc::new(Semaphore::new(connections_max)) }
+        Bounded { listener, room: Arc::new(Semaphore::new(connections_max)) }
     }
 }
 
@@ -34,10 +34,11 @@ impl Listener for Bounded {
         loop {
             // The semaphore is never closed.
             let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { continue };
-            let (stream, address) = self.listener.accept().await;
+            let (stream, address) = Listener::accept(&mut self.listener).await;
             // An answer is small and must not wait for more.
             let _ = stream.set_nodelay(true);
-            return (Connection { stream, _permit: permit }, address);
+            let line = RequestLine::default();
+            return (Connection { stream, line, _permit: permit }, address);
         }
     }
 
@@ -48,7 +49,8 @@ impl Listener for Bounded {
 
 /// One accepted connection; its place is free again when it is dropped.
 pub struct Connection {
-    stream: Quoted,
+    stream: TcpStream,
+    line: RequestLine,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -58,7 +60,12 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if let Some(read) = buffer.filled_mut().get_mut(before..) {
+            self.line.replace_quotes(read);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

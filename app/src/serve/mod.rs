@@ -373,6 +373,11 @@ impl Serving {
         eprintln!("  admin API      http://{address}{admin}");
         let durability = format!("{:?}", local.durability).to_lowercase();
         eprintln!("  durability     {durability}, data in {}", start.data().display());
+        if !address.ip().is_loopback() {
+            eprintln!(
+                "  remote         other machines can reach it: trading and user data need keys"
+            );
+        }
         if let Some(keys) = &self.keys {
             self.announce_demo(start, keys)?;
         }

@@ -195,13 +195,14 @@ impl<'a, C: FnMut(&str)> Session<'a, C> {
                 return ended;
             }
             let read = tokio::select! {
+                biased;
+                () = self.outbox.ready() => Ok(()),
                 message = socket.next() => match message {
                     Some(Ok(message)) => self.read(&message),
                     // Not WebSocket, or above the bound.
                     Some(Err(_)) => Err(Some(Close::Unreadable)),
                     None => Err(None),
                 },
-                () = self.outbox.ready() => Ok(()),
                 () = &mut alarm => {
                     let looked = self.look(socket).await;
                     alarm.as_mut().reset(self.pulse.next().min(self.dies));
@@ -281,7 +282,9 @@ impl<'a, C: FnMut(&str)> Session<'a, C> {
         let mut stuck = pin!(sleep_until(Instant::now() + self.pulse.timeout));
         let mut is_closing = false;
         loop {
+            // Written first: nearly always it is done at once, and no timer is needed.
             tokio::select! {
+                biased;
                 written = &mut writing => return written.map_err(|_| None),
                 () = &mut stuck => return Err(Some(Close::TooSlow)),
                 () = self.outbox.ready(), if !is_closing => {
