@@ -1,8 +1,8 @@
 //! What REST and the WebSocket API have in common: finding the endpoint, the order of the checks,
 //! and running it. Nothing here knows how the bytes came.
 //!
-//! Order of the checks: weight, parameters that must be there, parameters that nobody reads, then
-//! key, timestamp, signature and permission, then what the endpoint itself refuses.
+//! Order of the checks: weight, form of the key, parameters that must be there, parameters that
+//! nobody reads, then timestamp, key, signature and permission, then what the endpoint refuses.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -135,6 +135,9 @@ impl Request<'_> {
         used: &mut Used,
         reply: impl FnOnce() -> Reply,
     ) -> Result<Ran, ApiError> {
+        if self.endpoint.security != Security::None {
+            self.check_key()?;
+        }
         self.check_names()?;
         let (caller, deadline) = match self.endpoint.security {
             Security::None => (None, Stamp::NEVER),
@@ -191,6 +194,22 @@ impl Request<'_> {
         Err(ApiError::new(-1104, text))
     }
 
+    /// A key came that may be one, or the session has one.
+    fn check_key(&self) -> Result<(), ApiError> {
+        let Credentials { key, signature, session, .. } = &self.credentials;
+        match key {
+            None if session.is_some() && signature.is_none() => Ok(()),
+            // Over sockets the key is a parameter like any other.
+            None if self.is_socket => Err(ApiError::mandatory("apiKey")),
+            None => Err(key_format()),
+            Some(text) => {
+                let is_plain = text.bytes().all(|it| it.is_ascii_graphic());
+                let fits = !text.is_empty() && text.len() <= KEY_LENGTH_MAX;
+                if fits && is_plain { Ok(()) } else { Err(key_format()) }
+            }
+        }
+    }
+
     fn authenticate(
         &self,
         core: &Core,
@@ -206,17 +225,11 @@ impl Request<'_> {
             permitted(key, security)?;
             return Ok((Caller { account: key.account, key: session.key }, deadline));
         }
-        let text = credentials.key.ok_or_else(key_format)?;
-        if text.is_empty()
-            || text.len() > KEY_LENGTH_MAX
-            || !text.bytes().all(|it| it.is_ascii_graphic())
-        {
-            return Err(key_format());
-        }
+        self.check_key()?;
         let signature = credentials.signature.filter(|it| !it.is_empty());
         let signature = signature.ok_or_else(|| ApiError::mandatory("signature"))?;
         let deadline = deadline(self.params, now)?;
-        let key = ApiKey::new(text).map_err(|_| key_format())?;
+        let key = ApiKey::new(credentials.key.unwrap_or("")).map_err(|_| key_format())?;
         let known = core.accounts.keys.get(&key).ok_or_else(ApiError::key)?;
         let payload = (credentials.payload)();
         let is_signed = known.verifier.as_ref().is_some_and(|it| it.verify(&payload, signature));
