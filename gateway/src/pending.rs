@@ -375,8 +375,8 @@ impl Facts<'_> {
         }
     }
 
-    /// `orderRateLimitExceededMode=CANCEL_ONLY` over the limit (rest-api.md, table of cancel-replace):
-    /// the new order has failed in any case, and the status is 429.
+    /// `orderRateLimitExceededMode=CANCEL_ONLY` over the limit: the new order has failed in any case.
+    /// The status is that of the table in rest-api.md: 429 with STOP_ON_FAILURE.
     fn canceled_instead(&self, refused: &ApiError, stops: bool) -> ApiError {
         let failed = self.refused(CommandPart::Whole).map(|it| refusal(it, Refused::Cancel));
         let is_attempted = failed.is_none() || !stops;
@@ -398,11 +398,12 @@ impl Facts<'_> {
                 false => json.null_field("newOrderResponse"),
             }
         });
-        let (code, text) = match failed {
-            Some(_) => (-2022, "Order cancel-replace failed."),
-            None => (-2021, "Order cancel-replace partially failed."),
+        let (code, text, status) = match failed {
+            Some(_) => (-2022, "Order cancel-replace failed.", 400),
+            None => (-2021, "Order cancel-replace partially failed.", 409),
         };
-        ApiError::new(code, text).with_status(429).with_data(body)
+        let status = if stops { 429 } else { status };
+        ApiError::new(code, text).with_status(status).with_data(body)
     }
 
     /// The cancel comes before anything that the new order does.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use app::market::{RandomLog, Shape, Slots};
 use engine::Engine;
-use marketdata::{History, Interval, Market};
+use marketdata::{History, Interval, Market, Trades};
 use protocol::{Event, InstrumentId, Sequence, Sequenced, Side, Stamp};
 
 use crate::Target;
@@ -98,15 +98,27 @@ fn ask(market: &Market, now: Stamp) {
         for interval in Interval::ALL {
             let candles = instrument.candles.candles(interval, None, None, 10, now, 0);
             assert!(candles.len() <= 10);
+            assert!(candles.is_sorted_by(|a, b| a.close_stamp < b.open_stamp), "{interval:?}");
             instrument.candles.current(interval, now, 60 * 8);
         }
-        assert!(instrument.trades.len() <= HISTORY.trades);
+        check_trades(&instrument.trades);
         instrument.rolling(marketdata::WINDOW_MAX_NS, now);
         instrument.trading_day(now, 0);
         instrument.average_price(now);
         let symbol = instrument.symbol();
         note(market.by_symbol(symbol).is_some());
     }
+}
+
+/// Newest last, within the bounds, each id once.
+fn check_trades(trades: &Trades) {
+    let rows: Vec<_> = trades.recent(usize::MAX).map(|row| (row.id, row.stamp)).collect();
+    let aggregates = trades.recent_aggregates(usize::MAX).map(|row| (row.id, row.stamp));
+    let aggregates: Vec<_> = aggregates.collect();
+    assert!(rows.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "{rows:?}");
+    assert!(aggregates.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "{aggregates:?}");
+    let (most, most_aggregates) = (HISTORY.trades, HISTORY.aggregate_trades);
+    assert!(rows.len() <= most && aggregates.len() <= most_aggregates);
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ const WORDS: &[&str] = &[
     "é",
 ];
 
+const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
+const END: &str = "-----END PUBLIC KEY-----";
 const ED25519: &str = "MCowBQYDK2VwAyEAgmDRTtj2FA+wzJUIlAL9ly1eovjLBu7uXUFR+jFULmg=";
 const RSA: &str = "-----BEGIN PUBLIC KEY-----
 MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAyfKiFXpcOhF5rX1XxePN
@@ -39,7 +41,7 @@ NfqDmFD7d7dUc/6PZQ1bKFALu/UETsobmBk82ShbrBhlc0JXuhf9qBR7QASjHjFQ
 -----END PUBLIC KEY-----";
 
 fn corpus() -> Vec<Vec<u8>> {
-    let pem = format!("-----BEGIN PUBLIC KEY-----\n{ED25519}\n-----END PUBLIC KEY-----\n");
+    let pem = format!("{BEGIN}\n{ED25519}\n{END}\n");
     [ED25519, RSA, &pem].map(|text| text.as_bytes().to_vec()).to_vec()
 }
 
@@ -69,8 +71,11 @@ fn check(text: &str) {
         assert_eq!(Verifier::new(other, &spki).err(), Some(expected));
     }
     let bare = base64(&spki);
+    let body = text.trim().trim_start_matches(BEGIN).trim_end_matches(END);
+    let body: String = body.split_ascii_whitespace().collect();
+    assert_eq!(body, bare, "taken otherwise than it was written: {text:?}");
     assert_eq!(parse_public_key(&bare), Ok((kind, spki.clone())));
-    let pem = format!("-----BEGIN PUBLIC KEY-----\n{bare}\n-----END PUBLIC KEY-----\n");
+    let pem = format!("{BEGIN}\n{bare}\n{END}\n");
     assert_eq!(parse_public_key(&pem), Ok((kind, spki)));
 }
 

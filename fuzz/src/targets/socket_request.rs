@@ -45,8 +45,11 @@ const VALID: &[&str] = &[
     r#"{"id":null,"method":"ticker.24hr","params":{"symbols":["BNBBTC","BTCUSDT"],"e":"a\"b\u0041"}}"#,
 ];
 
+/// The fields without their names: no request.
+const LIST: &str = r#"[1,"ping",{}]"#;
+
 fn corpus() -> Vec<Vec<u8>> {
-    VALID.iter().map(|text| text.as_bytes().to_vec()).collect()
+    VALID.iter().chain([&LIST]).map(|text| text.as_bytes().to_vec()).collect()
 }
 
 pub fn socket_request(data: &[u8]) {
