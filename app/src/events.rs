@@ -57,6 +57,11 @@ impl EventReader {
         Ok(EventReader { reader, readers, hash, command: None, slot, published: 0 })
     }
 
+    /// The hash over all events before the next one.
+    pub fn hash(&self) -> u64 {
+        self.hash.0
+    }
+
     /// Was anything published since the last poll?
     pub fn has_news(&self) -> bool {
         self.readers.cursors.position(CursorKind::Published) != self.published

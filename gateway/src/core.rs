@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use marketdata::Market;
+use marketdata::{History, Market};
 use protocol::command::ClientOrderId;
 use protocol::event::CommandBegan;
 use protocol::ids::SECOND_NS;
@@ -64,6 +64,10 @@ pub struct Views {
     pub stamp: Stamp,
     /// Of the newest `StateHashed` seen: the sequence and the hash.
     pub state_hash: (Sequence, u64),
+    /// The market was loaded and holds the events of commands up to this one.
+    pub market_holds: Sequence,
+    /// Bounds of the public history.
+    pub history: History,
     /// Is the current command's answer complete?
     is_answered: bool,
 }
@@ -103,6 +107,8 @@ impl Views {
             sequence: Sequence(0),
             stamp: Stamp(0),
             state_hash: (Sequence(0), 0),
+            market_holds: Sequence(0),
+            history: options.history,
             is_answered: true,
         }
     }
@@ -126,7 +132,9 @@ impl Views {
             }
             _ => {}
         }
-        self.market.apply(event, stamp);
+        if command.sequence > self.market_holds {
+            self.market.apply(event, stamp);
+        }
         self.accounts.apply(event, stamp, self.host.as_ref());
         self.streams.apply(event, stamp, command.sequence, &self.market);
         self.users.apply(event, stamp, &self.accounts, &self.market);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::api::{rows, units};
 use super::child::Setting;
 use super::http::Http;
-use super::socket::{Got, Socket};
+use super::socket::Socket;
 
 const SYMBOLS: [&str; 3] = ["BTCUSDT", "ETHUSDT", "BNBUSDT"];
 /// `cargo xtask depth` asks for more.
@@ -30,15 +30,19 @@ struct Book {
     /// Messages before the snapshot.
     buffered: Vec<Value>,
     is_live: bool,
+    /// The last id of the stream, whether it is in the book or not.
+    seen: Option<u64>,
     /// Of the newest change in it.
     update: u64,
     bids: Side,
     asks: Side,
     messages: u64,
     is_due: bool,
+    /// A snapshot that the stream has not reached.
+    ahead: Option<Box<Book>>,
     comparisons: u64,
-    /// Snapshots that were ahead.
-    missed: u64,
+    /// Of these, with a snapshot from between two messages.
+    overlaid: u64,
 }
 
 fn put(side: &mut Side, levels: &Value, sign: i128) {
@@ -61,12 +65,30 @@ impl Book {
         put(&mut self.asks, asks, 1);
     }
 
-    /// Steps 2 to 5 of the procedure: false while the snapshot is older than what was buffered.
-    fn begin(&mut self, snapshot: &Value) -> bool {
+    /// Takes a message of the stream, and compares when it is time; gives how many ids it spans.
+    fn take(&mut self, message: Value, snapshot: impl FnOnce() -> Value) -> u64 {
+        let (from, to) = (number(&message, "U"), number(&message, "u"));
+        let before = self.seen.replace(to);
+        assert!(before.is_none_or(|before| from == before + 1), "{before:?} is followed by {from}");
+        if self.is_live {
+            self.apply(&message);
+            self.catch_up(&message);
+            if self.is_due && self.ahead.is_none() {
+                self.compare(&snapshot());
+            }
+        } else {
+            self.buffered.push(message);
+            self.begin(&snapshot());
+        }
+        to + 1 - from
+    }
+
+    /// Steps 2 to 5 of the procedure. A snapshot older than what was buffered is of no use.
+    fn begin(&mut self, snapshot: &Value) {
         let last = number(snapshot, "lastUpdateId");
         let first = self.buffered.first().map_or(u64::MAX, |it| number(it, "U"));
         if last < first {
-            return false;
+            return;
         }
         let buffered = std::mem::take(&mut self.buffered);
         let mut kept = buffered.iter().filter(|it| number(it, "u") > last).peekable();
@@ -77,7 +99,6 @@ impl Book {
         self.put(&snapshot["bids"], &snapshot["asks"]);
         (self.update, self.is_live) = (last, true);
         kept.for_each(|message| self.apply(message));
-        true
     }
 
     /// Step 6.
@@ -95,18 +116,34 @@ impl Book {
         assert!(crossed.is_none_or(|(bid, ask)| -bid < *ask), "crossed at {to}");
     }
 
-    /// Compares with a snapshot, if it is of the same id.
+    /// A snapshot to compare with: now if it is of the same id, else when the stream has come there.
     fn compare(&mut self, snapshot: &Value) {
-        if number(snapshot, "lastUpdateId") != self.update {
-            self.missed += 1;
-            return;
-        }
-        let mut other = Book::default();
+        let mut other = Book { update: number(snapshot, "lastUpdateId"), ..Book::default() };
         other.put(&snapshot["bids"], &snapshot["asks"]);
+        assert!(other.update >= self.update, "the snapshot is older than the stream");
+        self.is_due = false;
+        match other.update == self.update {
+            true => self.assert_equal(&other),
+            false => self.ahead = Some(Box::new(other)),
+        }
+    }
+
+    /// The snapshot was ahead. A message tells what every price that changed in its ids has come to:
+    /// put over a snapshot from among these ids, it makes the book at the message's id.
+    fn catch_up(&mut self, message: &Value) {
+        let Some(mut other) = self.ahead.take_if(|it| it.update <= self.update) else { return };
+        if other.update < self.update {
+            other.put(&message["b"], &message["a"]);
+            self.overlaid += 1;
+        }
+        self.assert_equal(&other);
+    }
+
+    fn assert_equal(&mut self, other: &Book) {
         assert_eq!(self.bids, other.bids, "bids at {}", self.update);
         assert_eq!(self.asks, other.asks, "asks at {}", self.update);
         assert!(!self.bids.is_empty() && !self.asks.is_empty(), "an empty book proves nothing");
-        (self.is_due, self.comparisons) = (false, self.comparisons + 1);
+        self.comparisons += 1;
     }
 }
 
@@ -122,34 +159,18 @@ fn a_book_kept_by_the_documented_procedure_equals_the_one_over_rest() {
     let mut http = Http::new(&server.http);
     let names = SYMBOLS.map(|symbol| format!("{}@depth@100ms", symbol.to_lowercase()));
     let mut socket = Socket::open(&server.ws, &format!("/stream?streams={}", names.join("/")));
-    let mut books = SYMBOLS.map(|_| (Book::default(), None::<u64>));
+    let mut books = SYMBOLS.map(|_| Book::default());
     let (began, time, mut ids) = (Instant::now(), Duration::from_secs(seconds), 0);
-    let mut snapshot =
-        |symbol: &str| http.get(&format!("/api/v3/depth?symbol={symbol}&limit=5000")).ok();
     while began.elapsed() < time || ids < ids_wanted {
         assert!(began.elapsed() < time * PATIENCE, "only {ids} update ids");
-        let Got::Message(mut message) = socket.next_within(Duration::from_secs(10)) else {
-            panic!("the market has died")
-        };
+        let mut message = socket.next();
         let place = names.iter().position(|name| message["stream"] == **name).unwrap();
-        let (message, (book, before)) = (message["data"].take(), &mut books[place]);
-        let (from, to) = (number(&message, "U"), number(&message, "u"));
-        assert!(before.is_none_or(|before| from == before + 1), "{before:?} is followed by {from}");
-        (*before, ids) = (Some(to), ids + to - from + 1);
-        if book.is_live {
-            book.apply(&message);
-            if book.is_due {
-                book.compare(&snapshot(SYMBOLS[place]));
-            }
-        } else {
-            book.buffered.push(message);
-            book.begin(&snapshot(SYMBOLS[place]));
-        }
+        let path = format!("/api/v3/depth?symbol={}&limit=5000", SYMBOLS[place]);
+        ids += books[place].take(message["data"].take(), || http.get(&path).ok());
     }
     println!("{ids} update ids in {} s", began.elapsed().as_secs());
-    for (symbol, (book, _)) in SYMBOLS.iter().zip(&books) {
-        let Book { messages, comparisons, missed, .. } = book;
-        println!("{symbol}: {messages} messages, {comparisons} comparisons, {missed} missed");
+    for (symbol, Book { messages, comparisons, overlaid, .. }) in SYMBOLS.iter().zip(&books) {
+        println!("{symbol}: {messages} messages, {comparisons} comparisons, {overlaid} overlaid");
         let wanted = messages / COMPARE_EVERY;
         assert!(wanted > 0 && comparisons + 1 >= wanted, "{symbol}: {comparisons} of {wanted}");
     }

@@ -49,7 +49,7 @@ fn listen_keys_are_retired_unless_switched_on() {
     assert_eq!(socket.next()["e"], "outboundAccountPosition");
     // Old clients also subscribe to it, alone or among other streams.
     let mut streams = Socket::open(&server.ws, "/ws");
-    streams.send(&json!({ "method": "SUBSCRIBE", "params": [first], "id": 1 }).to_string());
+    streams.send(json!({ "method": "SUBSCRIBE", "params": [first], "id": 1 }).to_string());
     assert_eq!(streams.next(), json!({ "result": null, "id": 1 }));
     let path = format!("/stream?streams=ltcusdt@trade/{first}");
     let mut combined = Socket::open(&server.ws, &path);

@@ -46,7 +46,7 @@ fn the_websocket_api_answers_whatever_comes() {
     check(r#"{"id":7,"method":"depth","params":{"symbol":"NOTHING"}}"#, json!(7), -1121);
     check(r#"{"id":8,"method":"depth","params":{"symbol":"A","symbol":"B"}}"#, json!(8), -1101);
     check(r#"{"id":9,"method":"depth","params":{"symbol":{"a":1}}}"#, json!(9), -1100);
-    check(r#"{"id":10,"method":"account.status","params":{"timestamp":1}}"#, json!(10), -2014);
+    check(r#"{"id":10,"method":"account.status","params":{"timestamp":1}}"#, json!(10), -1102);
     check(r#"{"id":11,"method":"userDataStream.subscribe"}"#, json!(11), -1002);
     check(r#"{"id":12,"method":"session.logon","params":{"apiKey":"x"}}"#, json!(12), -1102);
     let unknown =

@@ -58,27 +58,47 @@ fn an_account_is_told_what_happens_in_the_order_in_which_it_does() {
     let (mut a, mut b) = (server.trader("demo-a"), server.trader("demo-b"));
     let (mut told_a, mut told_b) = (Told::of(&server, "demo-a"), Told::of(&server, "demo-b"));
 
+    one_taker_and_two_makers((&mut a, &mut told_a), (&mut b, &mut told_b));
+    ends_of_other_kinds(&mut b, &mut told_b);
+    refusals_are_not_told(&mut b, &mut told_b);
+    subscriptions_end(&server);
+    server.stop();
+}
+
+/// One order of B takes one order of A and a part of another.
+fn one_taker_and_two_makers(
+    (a, told_a): (&mut Trader, &mut Told),
+    (b, told_b): (&mut Trader, &mut Told),
+) {
     let low = a.limit("LTCUSDT", "SELL", "1", "100").ok()["orderId"].take();
     let opened = told_a.report("NEW", "NEW", &low);
     assert_eq!(
         (&opened["w"], &opened["t"], &opened["N"]),
         (&json!(true), &json!(-1), &Value::Null)
     );
-    told_a.position(&mut a);
+    told_a.position(a);
     let high = a.limit("LTCUSDT", "SELL", "1", "101").ok()["orderId"].take();
     told_a.report("NEW", "NEW", &high);
-    told_a.position(&mut a);
+    told_a.position(a);
 
-    // One order of B takes one order of A and a part of another.
     let taker = b.limit("LTCUSDT", "BUY", "1.5", "101").ok()["orderId"].take();
     told_b.report("NEW", "NEW", &taker);
     let first = told_b.report("TRADE", "PARTIALLY_FILLED", &taker);
     let second = told_b.report("TRADE", "FILLED", &taker);
-    told_b.position(&mut b);
+    told_b.position(b);
     let of_a =
         [told_a.report("TRADE", "FILLED", &low), told_a.report("TRADE", "PARTIALLY_FILLED", &high)];
-    told_a.position(&mut a);
-    for (mine, other) in [&first, &second].into_iter().zip(&of_a) {
+    told_a.position(a);
+    both_sides_are_told_the_same([&first, &second], &of_a);
+    let order = [("symbol", "LTCUSDT"), ("orderId", &*high.to_string())];
+    a.call("DELETE", "/api/v3/order", &order).ok();
+    let canceled = told_a.report("CANCELED", "CANCELED", &high);
+    assert_eq!(units(&canceled["z"]), units(&of_a[1]["z"]));
+    told_a.position(a);
+}
+
+fn both_sides_are_told_the_same([first, second]: [&Value; 2], of_a: &[Value; 2]) {
+    for (mine, other) in [first, second].into_iter().zip(of_a) {
         for same in ["t", "l", "L"] {
             assert_eq!(mine[same], other[same], "`{same}`: {mine} {other}");
         }
@@ -88,16 +108,6 @@ fn an_account_is_told_what_happens_in_the_order_in_which_it_does() {
     assert_eq!(second["t"].as_u64(), first["t"].as_u64().map(|id| id + 1));
     assert!(first["I"].as_u64() < second["I"].as_u64(), "execution ids do not rise");
     assert_eq!(units(&second["z"]), units(&first["l"]) + units(&second["l"]));
-
-    let order = [("symbol", "LTCUSDT"), ("orderId", &*high.to_string())];
-    a.call("DELETE", "/api/v3/order", &order).ok();
-    let canceled = told_a.report("CANCELED", "CANCELED", &high);
-    assert_eq!(units(&canceled["z"]), units(&of_a[1]["z"]));
-    told_a.position(&mut a);
-    ends_of_other_kinds(&mut b, &mut told_b);
-    refusals_are_not_told(&mut b, &mut told_b);
-    subscriptions_end(&server);
-    server.stop();
 }
 
 fn ends_of_other_kinds(b: &mut Trader, told_b: &mut Told) {

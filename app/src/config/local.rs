@@ -62,6 +62,8 @@ pub struct Local {
     pub admin_token: Option<String>,
     /// Bounds and switches of the gateway.
     pub gateway: gateway::Options,
+    /// A start of `serve` reads at most about this much of the event log.
+    pub replay_bytes_max: u64,
 }
 
 /// One local setting: its key in the file and on the command line, and all that is said about it.
@@ -488,6 +490,15 @@ pub const SETTINGS: &[Setting] = &[
             Some(())
         },
     },
+    Setting {
+        key: "history.replay_bytes_max",
+        default: "1073741824",
+        allowed: "0 to 1152921504606846976 bytes",
+        about: "How much of the event log a start of `serve` reads to make its views anew; a longer \
+                one is read from a snapshot on, and closed orders and fills from before are not \
+                known.",
+        put: |local, text| whole(text, 0, 1 << 60).map(|bytes| local.replay_bytes_max = bytes),
+    },
 ];
 
 fn path(text: &str) -> Option<PathBuf> {
@@ -546,6 +557,7 @@ impl Layers {
             retention_bytes_max: 0,
             admin_token: None,
             gateway: gateway::Options::default(),
+            replay_bytes_max: 0,
         };
         let mut layers = Layers { local, effective: Vec::with_capacity(SETTINGS.len()) };
         for setting in SETTINGS {

@@ -29,7 +29,8 @@ use anyhow::{Context, Result};
 use replication::{Alone, AloneOptions, Clock, Durability};
 use store::segment::Identity;
 use store::{
-    Cursors, CursorsReader, Error, Lock, ReaderSlot, ReaderSlots, Runtime, Snapshots, Storage,
+    Cursors, CursorsReader, Error, Lock, ReaderSlot, ReaderSlots, Runtime, SnapshotFacts,
+    Snapshots, Storage,
 };
 
 /// Where a node lives and how it writes. Nothing here influences an event.
@@ -139,10 +140,9 @@ impl Node {
     }
 
     /// The first part of a clean end: everything proposed is applied, a snapshot is taken.
-    pub fn settle(&mut self) -> Result<()> {
+    pub fn settle(&mut self) -> Result<SnapshotFacts> {
         while self.poll()? {}
-        self.apply.snapshot()?;
-        Ok(())
+        self.apply.snapshot()
     }
 
     /// The last part: cursors are removed unless somebody still reads.

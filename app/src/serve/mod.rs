@@ -37,6 +37,7 @@ use crate::seal::{Sealer, random_bytes};
 use crate::simulate::{Orders, venue};
 use crate::slot::Slot;
 use link::{Process, SlotLink};
+use views::Rebuild;
 
 /// The slot of the start, which sets the venue up, and that of the gateway.
 const ADMIN_SLOT: u8 = 0;
@@ -220,7 +221,9 @@ impl Opened {
             let options = gateway_options(start);
             let mut views = Views::new(&options, Arc::new(process));
             let mut state = VenueState::default();
-            let mut reader = views::begin(start.data(), &readers, &mut views, &mut state)?;
+            let replay_bytes_max = start.config.local.replay_bytes_max;
+            let rebuild = Rebuild { data: start.data(), readers: &readers, replay_bytes_max };
+            let mut reader = rebuild.begin(&mut views, &mut state)?;
             views::catch_up(&mut reader, &mut views, &mut state)?;
             gateway.read_with(reader);
             anyhow::Ok((gateway, views, options, state))
@@ -265,12 +268,15 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     runtime.context("cannot start a runtime")
 }
 
-fn run_gateway(gateway: Gateway, listener: std::net::TcpListener) -> Result<()> {
+/// Serves until it is told to stop; gives the gateway back, whose views are still good.
+fn run_gateway(gateway: Gateway, listener: std::net::TcpListener) -> Result<Arc<Gateway>> {
+    let gateway = Arc::new(gateway);
     runtime()?.block_on(async {
         let listener = TcpListener::from_std(listener)?;
-        gateway::server::serve(Arc::new(gateway), listener).await?;
-        Ok(())
-    })
+        gateway::server::serve(Arc::clone(&gateway), listener).await?;
+        anyhow::Ok(())
+    })?;
+    Ok(gateway)
 }
 
 /// Answers that the exchange is starting, as long as it is. Dropped, it answers no more.
@@ -351,7 +357,7 @@ fn bot_symbol(definition: &InstrumentDefinition) -> BotSymbol {
 /// Everything runs.
 struct Serving {
     running: Running,
-    gateway: JoinHandle<Result<()>>,
+    gateway: JoinHandle<Result<Arc<Gateway>>>,
     stop: watch::Sender<bool>,
     bots: Option<Bots>,
     keys: Option<demo::Keys>,
@@ -438,23 +444,30 @@ impl Serving {
             // Whoever waits for it must not find the one of a process that has gone.
             let _ = fs::remove_file(path);
         }
-        if let Some(bots) = self.bots {
+        let bots = self.bots.map_or(Ok(()), |bots| {
             bots.stop.send_replace(true);
-            joined(bots.thread)?;
-        }
+            joined(bots.thread)
+        });
         self.stop.send_replace(true);
         let gateway = joined(self.gateway);
         let mut node = self.running.stop()?;
-        gateway?;
-        outcome?;
-        node.settle()?;
+        let gateway = outcome.and(gateway)?;
+        let facts = node.settle()?;
+        gateway.core().catch_up()?;
+        // Without it the next start knows less of the past, and nothing else.
+        if let Err(error) = views::keep_market(start.data(), &facts, &gateway.core().market) {
+            eprintln!("outcry: {error:#}");
+        }
+        // It reads the log: nobody does when the node goes.
+        drop(gateway);
         node.close()?;
+        bots?;
         eprintln!("outcry: stopped");
         Ok(())
     }
 }
 
-fn joined(thread: JoinHandle<Result<()>>) -> Result<()> {
+fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().map_err(|_| anyhow!("a thread panicked: this is a bug; the data is intact"))?
 }
 

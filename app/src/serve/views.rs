@@ -1,52 +1,120 @@
-//! How a gateway's views are rebuilt at a start: from the event log's first event; or, where
-//! retention has removed the beginning, from the oldest snapshot that the log still follows.
+//! How a gateway's views are rebuilt at a start: from the event log's first event; or, where that is
+//! gone or far away, from a snapshot of the engine and what comes after it. Public history that is
+//! older comes from what the last clean stop kept in `DIR/views`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use engine::Engine;
 use gateway::accounts::Order;
 use gateway::core::Views;
+use marketdata::Market;
 use protocol::event::{BalanceChanged, BookChanged, CommandBegan};
-use protocol::{Event, OrderStatus, Origin, Quantity, Side};
+use protocol::{Event, OrderStatus, Origin, Quantity, Sequence, Side};
 use store::segment::LogKind;
+use store::{CursorKind, Disk, SnapshotFacts, Snapshots};
 
 use crate::config::VenueState;
 use crate::events::{EventReader, Seen};
 use crate::node::Readers;
 use crate::offline::{Folder, load};
 
-/// A reader at the first event that is to be read, and the views as they stood before it.
-pub(super) fn begin(
-    data: &Path,
-    readers: &Readers,
-    views: &mut Views,
-    state: &mut VenueState,
-) -> Result<EventReader> {
-    let folder = Folder::open(data)?;
-    let segments = store::inspect(folder.storage.as_ref(), &folder.place.log)?.segments;
-    let headers = segments.into_iter().filter_map(|segment| segment.header.ok());
-    let first = headers.filter(|it| it.kind == LogKind::Events).map(|it| it.first_position).min();
-    let begins_at = first.unwrap_or(0);
-    if begins_at == 0 {
-        return EventReader::from_start(readers);
+/// Tells what is kept of the market from a state of the engine; the bytes have a format of their own.
+const MARKET_SCHEMA: u64 = 0x4d61_726b_6574;
+const VIEWS_FOLDER: &str = "views";
+
+/// Where a start begins to read.
+pub(super) struct Rebuild<'a> {
+    pub(super) data: &'a Path,
+    pub(super) readers: &'a Readers,
+    /// A longer log is read from a snapshot.
+    pub(super) replay_bytes_max: u64,
+}
+
+impl Rebuild<'_> {
+    /// A reader at the first event that is to be read, and the views as they stood before it.
+    pub(super) fn begin(&self, views: &mut Views, state: &mut VenueState) -> Result<EventReader> {
+        let folder = Folder::open(self.data)?;
+        let segments = store::inspect(folder.storage.as_ref(), &folder.place.log)?.segments;
+        let headers = segments.into_iter().filter_map(|segment| segment.header.ok());
+        let events = headers.filter(|it| it.kind == LogKind::Events);
+        let begins_at = events.map(|it| it.first_position).min().unwrap_or(0);
+        let ends_at = self.readers.cursors.position(CursorKind::Published);
+        let wanted = begins_at.max(ends_at.saturating_sub(self.replay_bytes_max));
+        if wanted == 0 {
+            return EventReader::from_start(self.readers);
+        }
+        let Some((facts, engine)) = snapshot(&folder, wanted, begins_at)? else {
+            anyhow::ensure!(
+                begins_at == 0,
+                "the event log begins at position {begins_at} and no snapshot reaches it: \
+                 `outcry verify` says what is there"
+            );
+            return EventReader::from_start(self.readers);
+        };
+        restore(&engine, views, state);
+        if let Some((sequence, market)) = self.kept_market(&folder, facts.events_position, views) {
+            (views.market, views.market_holds) = (market, sequence);
+        }
+        EventReader::from_position(self.readers, facts.events_position)
     }
+
+    /// What the last clean stop kept, if it is of this very log and not older than `from`.
+    fn kept_market(&self, folder: &Folder, from: u64, views: &Views) -> Option<(Sequence, Market)> {
+        let kept = market_snapshots(folder).ok()?;
+        let is_of_it = |facts: &SnapshotFacts| {
+            let hash = |reader: EventReader| reader.hash();
+            facts.schema == MARKET_SCHEMA
+                && facts.events_position >= from
+                && EventReader::from_position(self.readers, facts.events_position).map(hash).ok()
+                    == Some(facts.events_hash)
+        };
+        let (facts, bytes) = kept.newest_good(u64::MAX, is_of_it).ok()?.good?;
+        let market = Market::load(&bytes, views.history).ok()?;
+        Some((Sequence(facts.sequence), market))
+    }
+}
+
+fn market_snapshots(folder: &Folder) -> Result<Snapshots> {
+    let path: PathBuf = folder.place.snapshots.with_file_name(VIEWS_FOLDER);
+    Ok(Snapshots::open(Arc::clone(&folder.storage), &path, folder.node.identity)?)
+}
+
+/// Keeps the market as it is after the command of `facts`, for the next start.
+pub(super) fn keep_market(data: &Path, facts: &SnapshotFacts, market: &Market) -> Result<()> {
+    std::fs::create_dir_all(data.join(VIEWS_FOLDER)).context("cannot make the folder of views")?;
+    let folder = Folder { storage: Disk::shared(), ..Folder::open(data)? };
+    let kept = market_snapshots(&folder)?;
+    kept.write(&SnapshotFacts { schema: MARKET_SCHEMA, ..*facts }, &market.save())?;
+    kept.keep(1)?;
+    Ok(())
+}
+
+/// The oldest snapshot at or after `wanted`, else the newest one that the log reaches.
+fn snapshot(
+    folder: &Folder,
+    wanted: u64,
+    begins_at: u64,
+) -> Result<Option<(SnapshotFacts, Engine)>> {
+    let mut newest = None;
     for sequence in folder.snapshots.list()? {
+        // A damaged one is passed over: `outcry verify` tells of it.
         let Ok((facts, bytes)) = folder.snapshots.read(sequence) else { continue };
-        if facts.events_position >= begins_at {
-            let engine = load(&facts, &bytes)?;
-            restore(&engine, views, state);
-            return EventReader::from_position(readers, facts.events_position);
+        if facts.events_position < begins_at {
+            continue;
+        }
+        let is_late_enough = facts.events_position >= wanted;
+        newest = Some((facts, bytes));
+        if is_late_enough {
+            break;
         }
     }
-    anyhow::bail!(
-        "the event log begins at position {begins_at} and no snapshot reaches it: \
-         `outcry verify` says what is there"
-    )
+    newest.map(|(facts, bytes)| Ok((facts, load(&facts, &bytes)?))).transpose()
 }
 
 /// The views as an engine's state gives them: the venue, balances, open orders and books. What was
-/// traded before is gone.
+/// traded before is not in it.
 fn restore(engine: &Engine, views: &mut Views, state: &mut VenueState) {
     let mut events = Vec::new();
     engine.describe(&mut events);
