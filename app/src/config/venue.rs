@@ -115,6 +115,23 @@ pub struct Venue {
     pub open_orders_max: Option<u32>,
 }
 
+impl Venue {
+    /// Drops what `other` defines too: of two configurations of one venue, that one counts.
+    pub(crate) fn leave_to(&mut self, other: &Venue) {
+        let symbol = |it: &Instrument| it.definition.symbol;
+        self.instruments.retain(|it| !other.instruments.iter().any(|o| symbol(o) == symbol(it)));
+        self.accounts.retain(|it| !other.accounts.iter().any(|o| o.name == it.name));
+        self.keys.retain(|it| !other.keys.iter().any(|o| o.key == it.key));
+        self.fees
+            .retain(|it| !other.fees.iter().any(|o| (o.scope, &o.name) == (it.scope, &it.name)));
+        // The file's limits are the venue's, the defaults among them.
+        self.rate_limits.clear();
+        if other.open_orders_max.is_some() {
+            self.open_orders_max = None;
+        }
+    }
+}
+
 /// The venue on its way out of the file, with what must be unique.
 pub(crate) struct VenueReader<'f> {
     venue: Venue,

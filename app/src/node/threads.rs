@@ -25,7 +25,8 @@ pub enum Waiting {
     Spin,
     /// Gives the core away and looks again.
     Yield,
-    /// Spins for 50 µs, then sleeps until woken.
+    /// Spins for 50 µs (gives the core away instead when all stages share a thread), then sleeps
+    /// until woken.
     Park,
 }
 
@@ -86,12 +87,14 @@ impl Waker {
 /// Waits according to the setting, one idle turn after another.
 struct Idle {
     waiting: Waiting,
+    /// Few cores: whoever could run instead must not wait for a stage that only looks.
+    yields: bool,
     since: Option<Instant>,
 }
 
 impl Idle {
-    fn new(waiting: Waiting) -> Idle {
-        Idle { waiting, since: None }
+    fn new(waiting: Waiting, yields: bool) -> Idle {
+        Idle { waiting, yields, since: None }
     }
 
     fn busy(&mut self) {
@@ -108,7 +111,10 @@ impl Idle {
                 if since.elapsed() >= SPIN {
                     return true;
                 }
-                std::hint::spin_loop();
+                match self.yields {
+                    true => thread::yield_now(),
+                    false => std::hint::spin_loop(),
+                }
             }
         }
         false
@@ -315,7 +321,7 @@ impl Stage {
 }
 
 fn run_fused(mut ingest: Ingest, mut apply: Apply, stage: &Stage) -> Result<(Ingest, Apply)> {
-    let mut idle = Idle::new(stage.waiting);
+    let mut idle = Idle::new(stage.waiting, true);
     while !stage.is_stopped() {
         let ingested = ingest.poll()?;
         let applied = apply.poll()?;
@@ -336,7 +342,7 @@ fn run_fused(mut ingest: Ingest, mut apply: Apply, stage: &Stage) -> Result<(Ing
 }
 
 fn run_ingest(mut ingest: Ingest, stage: &Stage, next: &Waker) -> Result<Ingest> {
-    let mut idle = Idle::new(stage.waiting);
+    let mut idle = Idle::new(stage.waiting, false);
     let mut committed = 0;
     while !stage.is_stopped() {
         let busy = ingest.poll()?;
@@ -354,7 +360,7 @@ fn run_ingest(mut ingest: Ingest, stage: &Stage, next: &Waker) -> Result<Ingest>
 }
 
 fn run_apply(mut apply: Apply, stage: &Stage, cursors: &CursorsReader) -> Result<Apply> {
-    let mut idle = Idle::new(stage.waiting);
+    let mut idle = Idle::new(stage.waiting, false);
     while !stage.is_stopped() {
         let busy = apply.poll()?;
         if busy {

@@ -78,7 +78,14 @@ impl<'a> Start<'a> {
             settings.set.push(format!("server.listen={listen}"));
         }
         let config = load(&settings, None)?;
-        let demo = args.demo.then(demo::configuration).transpose()?;
+        let mut demo = args.demo.then(demo::configuration).transpose()?;
+        if let Some(demo) = &mut demo {
+            demo.venue.leave_to(&config.venue);
+        }
+        if let Some(path) = &args.ready_file {
+            // A process that was killed left its own.
+            let _ = fs::remove_file(path);
+        }
         let admin_token = config.local.admin_token.clone();
         Ok(Start { args, config, demo, admin_token })
     }
@@ -153,7 +160,6 @@ impl<'a> Start<'a> {
         let configured = plan(&self.config, state, sealer)?;
         let demo = self.demo.as_ref().map(|demo| plan(demo, state, sealer)).transpose()?;
         commands.extend(configured.genesis(u64::from_le_bytes(random_bytes()?)));
-        // Of two plans the file's stands: what it defines, the demo leaves alone.
         commands.extend(demo.iter().flat_map(|plan| plan.commands().cloned()));
         commands.extend(configured.commands().cloned());
         Ok(commands)
