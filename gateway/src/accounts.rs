@@ -261,7 +261,7 @@ pub struct Accounts {
     seed: usize,
     accounts: BTreeMap<AccountId, Account>,
     names: HashMap<AccountName, AccountId>,
-    pub keys: HashMap<ApiKey, Key>,
+    pub keys: HashMap<ApiKey, Key, FxSeededState>,
     // Boxed: the map then moves little when it grows.
     orders: FxHashMap<OrderId, Box<Order>>,
     fees: Fees,
@@ -276,7 +276,7 @@ impl Accounts {
             seed,
             accounts: BTreeMap::new(),
             names: HashMap::new(),
-            keys: HashMap::new(),
+            keys: HashMap::with_hasher(FxSeededState::with_seed(seed)),
             orders: FxHashMap::default(),
             fees: Fees::default(),
             open_orders_max: 0,

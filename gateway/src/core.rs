@@ -341,15 +341,18 @@ impl Fold<'_> {
         let facts = Facts { events: self.answer, accounts, market, unit: waiting.unit };
         let result = facts.answer(&waiting.expect);
         let now = command.stamp;
-        let mut used = Used::NOTHING;
-        if waiting.expect.places_order() {
-            used.orders = limits.orders.counts(&limits.rules, waiting.account, now);
+        let is_free = result.is_ok() && waiting.expect.is_free_when_done();
+        if let Some(client) = waiting.client.as_ref().filter(|_| is_free) {
+            limits.usage.refund(&limits.rules, client, 1, waiting.since);
         }
-        if let Some(client) = &waiting.client {
-            if result.is_ok() && waiting.expect.is_free_when_done() {
-                limits.usage.refund(&limits.rules, client, 1, waiting.since);
+        let mut used = Used::NOTHING;
+        if waiting.reply.shows_limits() {
+            if waiting.expect.places_order() {
+                used.orders = limits.orders.counts(&limits.rules, waiting.account, now);
             }
-            used.weights = limits.usage.used(&limits.rules, client, now);
+            if let Some(client) = &waiting.client {
+                used.weights = limits.usage.used(&limits.rules, client, now);
+            }
         }
         waiting.reply.send(Answer { result, used });
     }

@@ -85,6 +85,11 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// Does whoever asked want to know what was used?
+    pub const fn shows_limits(&self) -> bool {
+        !matches!(self, Reply::Socket { with_limits: false, .. })
+    }
+
     pub fn send(self, answer: Answer) {
         match self {
             // Whoever asked may have gone.

@@ -245,8 +245,9 @@ fn not_http(server: &Server) {
         b"\0\0\0\0\r\n\r\n",
     ] {
         let mut stream = super::http::connect(host).unwrap();
-        stream.get_mut().write_all(bytes).unwrap();
-        stream.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
+        // The server may have hung up before all of it was written.
+        let _ = stream.get_mut().write_all(bytes);
+        let _ = stream.get_mut().shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
