@@ -57,6 +57,9 @@ pub struct LogOptions {
     pub payload_length_max: usize,
     pub backing: Backing,
     pub spares: Spares,
+    /// New segments are filled with zeros ahead of use. For a log whose syncs somebody waits for; of
+    /// one that nobody waits for, the space is only taken, which writes half as much.
+    pub zero_filled: bool,
     /// Where the log begins if there is none yet: after a snapshot, or at the very start.
     pub start: Tail,
     /// Known to be on disk: a bad frame below is corruption, above a torn tail.
@@ -77,6 +80,7 @@ impl LogOptions {
             payload_length_max: FRAME_LENGTH_MAX - FRAME_HEADER_LENGTH,
             backing: Backing::File,
             spares: Spares::Thread,
+            zero_filled: true,
             start: Tail::default(),
             durable_position: 0,
             needed_from: 0,

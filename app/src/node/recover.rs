@@ -247,6 +247,8 @@ fn open_event_log(
     log.payload_length_max = options.payload_length_max();
     log.backing = if in_memory { Backing::Mapped } else { Backing::File };
     log.spares = if options.is_simulated { Spares::Inline } else { Spares::Thread };
+    // Derived: no answer waits until it is on disk.
+    log.zero_filled = false;
     log.durable_position = durable_position;
     log.needed_from = facts.events_position;
     log.start = Tail {
