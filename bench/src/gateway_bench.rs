@@ -276,7 +276,13 @@ fn one_rate(options: &Options, rate: u64, tell: &mut dyn FnMut(&str)) -> Result<
         ..LoadOptions::new(server.venue.ws.clone(), credentials, symbols)
     };
     let before = server.cpu();
-    let report = run_load(load, |_| {}, &AtomicBool::new(false))?;
+    let report = match run_load(load, |_| {}, &AtomicBool::new(false)) {
+        Ok(report) => report,
+        Err(error) => {
+            tell(&format!("{rate:>9}  not held: {error}"));
+            return Ok(false);
+        }
+    };
     let cpu = server.cpu().saturating_sub(before);
     let errors = report.refused_total();
     let is_held = errors == 0

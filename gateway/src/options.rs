@@ -64,7 +64,7 @@ impl Default for Options {
             ping_interval: Duration::from_secs(20),
             pong_timeout: Duration::from_secs(60),
             connection_age_max: Duration::from_secs(24 * 3600),
-            outbox: OutboxLimits { messages_max: 16_384, bytes_max: 16 * 1024 * 1024 },
+            outbox: OutboxLimits { messages_max: 65_536, bytes_max: 32 * 1024 * 1024 },
             resume_messages: 10_000,
             resume_kept: Duration::from_secs(300),
             history: History::default(),

@@ -195,7 +195,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "server.outbox_messages_max",
-        default: "16384",
+        default: "65536",
         allowed: "16 to 16777216 messages",
         about: "Messages that may wait for one connection; then it is cut off as too slow.",
         put: |local, text| {
@@ -206,7 +206,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "server.outbox_bytes_max",
-        default: "16777216",
+        default: "33554432",
         allowed: "65536 to 17179869184 bytes",
         about: "Bytes that may wait for one connection; then it is cut off as too slow.",
         put: |local, text| {
