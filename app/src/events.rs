@@ -26,8 +26,9 @@ pub struct EventReader {
     hash: RollingHash,
     command: Option<CommandBegan>,
     slot: Option<ReaderSlot>,
-    /// Where `published` stood at the last poll.
+    /// Where `published` stood when all of it had been read.
     published: u64,
+    is_drained: bool,
 }
 
 impl EventReader {
@@ -54,7 +55,20 @@ impl EventReader {
         let hash = RollingHash(reader.tail().hash);
         let slot = readers.claim(reader.position());
         let readers = readers.clone();
-        Ok(EventReader { reader, readers, hash, command: None, slot, published: 0 })
+        Ok(EventReader {
+            reader,
+            readers,
+            hash,
+            command: None,
+            slot,
+            published: 0,
+            is_drained: true,
+        })
+    }
+
+    /// Did the last poll read all that was published, and so whole commands?
+    pub fn is_drained(&self) -> bool {
+        self.is_drained
     }
 
     /// The hash over all events before the next one.
@@ -110,6 +124,7 @@ impl EventReader {
                 frame.position
             );
         }
+        self.is_drained = is_drained;
         if is_drained {
             self.published = published;
         }

@@ -43,6 +43,11 @@ impl Slot {
         self.reader = reader;
     }
 
+    /// Did the last poll end with the whole of a command?
+    pub fn is_drained(&self) -> bool {
+        self.reader.is_drained()
+    }
+
     /// Was anything published since the last poll?
     pub fn has_news(&self) -> bool {
         self.reader.has_news()

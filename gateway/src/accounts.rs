@@ -151,6 +151,8 @@ pub struct Activity {
     /// Of all kept orders, by id.
     orders: VecDeque<OrderId>,
     open: BTreeMap<OrderId, ()>,
+    /// In the order in which they were closed.
+    closed: VecDeque<OrderId>,
     // Seeded: clients choose these ids.
     by_client_order_id: HashMap<ClientOrderId, OrderId, FxSeededState>,
     pub fills: VecDeque<Fill>,
@@ -163,6 +165,7 @@ impl Activity {
         Activity {
             orders: VecDeque::new(),
             open: BTreeMap::new(),
+            closed: VecDeque::new(),
             by_client_order_id: HashMap::with_hasher(FxSeededState::with_seed(seed)),
             fills: VecDeque::new(),
             prevented: VecDeque::new(),
@@ -224,6 +227,7 @@ pub struct Key {
     pub material: Bytes<KEY_MATERIAL_LENGTH_MAX>,
     /// None when its secret cannot be opened here: the key then signs nothing.
     pub verifier: Option<Verifier>,
+    /// Since when it is this account's with this secret.
     pub added: Stamp,
 }
 
@@ -266,6 +270,8 @@ pub struct Accounts {
     orders: FxHashMap<OrderId, Box<Order>>,
     fees: Fees,
     pub open_orders_max: u32,
+    /// Where more closed orders are kept than may be, until the command is over.
+    overfull: Vec<(AccountId, InstrumentId)>,
 }
 
 impl Accounts {
@@ -280,6 +286,7 @@ impl Accounts {
             orders: FxHashMap::default(),
             fees: Fees::default(),
             open_orders_max: 0,
+            overfull: Vec::new(),
         }
     }
 
@@ -397,13 +404,16 @@ impl Accounts {
                 .and_then(|secret| Verifier::new(event.kind, &secret).ok()),
             KeyKind::Ed25519 | KeyKind::Rsa => Verifier::new(event.kind, material).ok(),
         };
+        // The same key with other permissions is still the one that sessions logged on with.
+        let is_same = |it: &&Key| (it.account, it.material) == (event.account, event.material);
+        let added = self.keys.get(&event.key).filter(is_same).map_or(stamp, |it| it.added);
         let key = Key {
             account: event.account,
             kind: event.kind,
             permissions: event.permissions,
             material: event.material,
             verifier,
-            added: stamp,
+            added,
         };
         self.keys.insert(event.key, key);
     }
@@ -471,35 +481,35 @@ impl Accounts {
         self.closed(event.account, event.instrument, event.order);
     }
 
-    /// Takes an order off the open ones, and drops the oldest closed ones above the bound: one
-    /// by one, and behind an old open one in bulk, when there are twice as many as there may be.
+    /// Takes an order off the open ones. It stays known to the end of its command at least: the
+    /// command's answer and reports are about it.
     fn closed(&mut self, account: AccountId, instrument: InstrumentId, order: OrderId) {
-        let kept = self.kept.closed_orders_max;
-        let Some(account) = self.accounts.get_mut(&account) else { return };
-        let Some(activity) = account.activity.get_mut(&instrument) else { return };
+        let Some(of) = self.accounts.get_mut(&account) else { return };
+        let Some(activity) = of.activity.get_mut(&instrument) else { return };
         activity.open.remove(&order);
-        // Mostly the oldest one is closed, and goes at once.
-        while activity.orders.len() - activity.open.len() > kept
-            && let Some(oldest) = activity.orders.front().copied()
-            && !activity.open.contains_key(&oldest)
-        {
-            activity.orders.pop_front();
-            forget(&mut self.orders, &mut activity.by_client_order_id, oldest);
+        activity.closed.push_back(order);
+        if activity.closed.len() > self.kept.closed_orders_max {
+            self.overfull.push((account, instrument));
         }
-        let closed = activity.orders.len() - activity.open.len();
-        if closed <= kept.saturating_mul(2) {
-            return;
-        }
-        let (mut excess, open) = (closed - kept, &activity.open);
-        let (orders, names) = (&mut self.orders, &mut activity.by_client_order_id);
-        activity.orders.retain(|id| {
-            if excess == 0 || open.contains_key(id) {
-                return true;
+    }
+
+    /// A command is over: drops the closed orders above the bound, the first closed first.
+    pub fn settle(&mut self) {
+        let kept = self.kept.closed_orders_max;
+        for (account, instrument) in self.overfull.drain(..) {
+            let activity =
+                self.accounts.get_mut(&account).and_then(|it| it.activity.get_mut(&instrument));
+            let Some(activity) = activity else { continue };
+            while activity.closed.len() > kept
+                && let Some(oldest) = activity.closed.pop_front()
+            {
+                // Mostly it is the first: then nothing is moved.
+                if let Ok(place) = activity.orders.binary_search(&oldest) {
+                    activity.orders.remove(place);
+                }
+                forget(&mut self.orders, &mut activity.by_client_order_id, oldest);
             }
-            excess -= 1;
-            forget(orders, names, *id);
-            false
-        });
+        }
     }
 
     fn order_amended(&mut self, event: &OrderAmended, stamp: Stamp) {

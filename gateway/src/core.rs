@@ -17,7 +17,7 @@ use rustc_hash::FxHashMap;
 use crate::accounts::{Accounts, Kept};
 use crate::error::ApiError;
 use crate::limits::{ClientId, Connects, OrderCounts, Rules, Statuses, Usage, Used};
-use crate::link::{Broken, Full, Host, Link};
+use crate::link::{Broken, Full, Host, Link, Polled};
 use crate::options::Options;
 use crate::pending::{Answer, Facts, Pending, Waiting, id_from};
 use crate::streams::Streams;
@@ -155,6 +155,7 @@ impl Views {
     pub fn settle(&mut self) {
         self.streams.settle(self.stamp, self.sequence, &self.market);
         self.users.settle(self.stamp, &self.accounts, &self.market);
+        self.accounts.settle();
     }
 }
 
@@ -207,11 +208,12 @@ impl Core {
         let origin = self.link.origin();
         let Core { link, views, pending, in_flight, answer, .. } = self;
         let mut fold = Fold { origin, views, pending, in_flight, answer };
-        let busy = link.poll(EVENTS_PER_TURN, &mut |event, command| fold.see(event, command))?;
-        if busy {
+        let polled = link.poll(EVENTS_PER_TURN, &mut |event, command| fold.see(event, command))?;
+        // In between a command may be cut: its rest comes with the next turn.
+        if polled == Polled::All {
             self.views.settle();
         }
-        Ok(busy)
+        Ok(polled != Polled::Nothing)
     }
 
     /// Sends a command for a request that waits for it; one that cannot be sent is answered at once.
@@ -222,7 +224,8 @@ impl Core {
         if self.is_draining {
             return refuse(waiting, ApiError::shutting_down());
         }
-        if self.pending.len() >= self.options.pending_max {
+        // Without room on the disk nothing is answered until there is some.
+        if self.pending.len() >= self.options.pending_max || self.host.is_stalled() {
             return refuse(waiting, ApiError::busy());
         }
         let (account, places) = (waiting.account, waiting.expect.places_order());
@@ -286,6 +289,7 @@ impl Core {
             return;
         }
         self.swept = now;
+        self.end_listen_keys(now);
         let timeout = self.options.answer_timeout.as_nanos().min(u128::from(u64::MAX)) as u64;
         for waiting in self.pending.take_older(Stamp(now.0.saturating_sub(timeout))) {
             if waiting.expect.places_order() {

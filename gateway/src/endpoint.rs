@@ -15,6 +15,8 @@ use crate::pending::Expect;
 pub struct Caller {
     pub account: AccountId,
     pub key: ApiKey,
+    /// Since when the key is this account's with this secret: another of the same text is another.
+    pub since: Stamp,
 }
 
 /// A request whose parameters are known and whose signature was checked.

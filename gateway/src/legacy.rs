@@ -41,8 +41,8 @@ impl Core {
         }
         let (account, now) = (known.account, self.now());
         let ends = Stamp(now.0.saturating_add(LIFE_NS));
+        self.end_listen_keys(now);
         let keys = &mut self.views.users.listen_keys;
-        keys.retain(|_, (_, _, ends)| *ends > now);
         if *verb == Method::POST {
             // Asking again gives the same key and a new hour.
             let own = keys.iter_mut().find(|(_, it)| it.0 == account && it.1 == key);
@@ -64,8 +64,20 @@ impl Core {
             entry.2 = ends;
         } else {
             keys.remove(listen_key);
+            self.views.users.listen_key_ended(listen_key, now);
         }
         Ok("{}".to_owned())
+    }
+
+    /// Ends what listens with keys that have run out.
+    pub fn end_listen_keys(&mut self, now: Stamp) {
+        let users = &mut self.views.users;
+        let over = users.listen_keys.iter().filter(|(_, (_, _, ends))| *ends <= now);
+        let over: Vec<String> = over.map(|(listen_key, _)| listen_key.clone()).collect();
+        for listen_key in over {
+            users.listen_keys.remove(&listen_key);
+            users.listen_key_ended(&listen_key, now);
+        }
     }
 }
 

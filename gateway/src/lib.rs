@@ -38,5 +38,5 @@ pub mod trading;
 pub mod users;
 
 pub use gateway::Gateway;
-pub use link::{Alarm, Broken, Full, Host, Link, NodeState};
+pub use link::{Alarm, Broken, Full, Host, Link, NodeState, Polled};
 pub use options::Options;

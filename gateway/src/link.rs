@@ -15,8 +15,8 @@ pub trait Link: Send {
     fn send(&mut self, command: Command) -> Result<(), Full>;
 
     /// Hands over events that were published since the last call, with their commands, in order: all
-    /// of them, or a little more than `events_max`. True when there was something.
-    fn poll(&mut self, events_max: usize, see: &mut Seer<'_>) -> Result<bool, Broken>;
+    /// of them, or a little more than `events_max`.
+    fn poll(&mut self, events_max: usize, see: &mut Seer<'_>) -> Result<Polled, Broken>;
 
     /// Is there anything left to poll?
     fn has_news(&self) -> bool;
@@ -30,6 +30,17 @@ pub trait Link: Send {
 
 /// What is called for each event.
 pub type Seer<'a> = dyn FnMut(&Event, &CommandBegan) + 'a;
+
+/// How far a poll came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Polled {
+    /// There was nothing.
+    Nothing,
+    /// There is more; the last command may be cut.
+    Some,
+    /// All that was published; the last command is whole.
+    All,
+}
 
 /// No room in the ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +71,9 @@ pub trait Host: Send + Sync {
 
     /// Asks the node for a snapshot; it is taken between two turns.
     fn request_snapshot(&self);
+
+    /// Does the node wait for room on its disk?
+    fn is_stalled(&self) -> bool;
 
     /// Where the node stands.
     fn node(&self) -> NodeState;

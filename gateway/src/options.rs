@@ -25,6 +25,8 @@ pub struct Options {
     pub pending_max: usize,
     /// After this long an answer counts as unknown (-1007).
     pub answer_timeout: Duration,
+    /// A socket on which nothing is read or written for so long is closed.
+    pub idle_timeout: Duration,
     pub ping_interval: Duration,
     pub pong_timeout: Duration,
     pub connection_age_max: Duration,
@@ -61,6 +63,7 @@ impl Default for Options {
             request_bytes_max: 64 * 1024,
             pending_max: 65_536,
             answer_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
             ping_interval: Duration::from_secs(20),
             pong_timeout: Duration::from_secs(60),
             connection_age_max: Duration::from_secs(24 * 3600),

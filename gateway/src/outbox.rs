@@ -96,6 +96,16 @@ impl Outbox {
         self.lock().close.is_some()
     }
 
+    /// Was the queue full?
+    pub fn is_overrun(&self) -> bool {
+        self.lock().close == Some(Close::TooSlow)
+    }
+
+    /// Bytes that wait to be written.
+    pub fn waiting_bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Takes what waits; a reason means that nothing comes after it.
     pub fn drain(&self, into: &mut Vec<Utf8Bytes>) -> Option<Close> {
         let mut queue = self.lock();

@@ -13,6 +13,7 @@ use protocol::command::{ApiKey, key_permission};
 use protocol::ids::{MILLISECOND_NS, SECOND_NS};
 use protocol::{AccountId, Stamp, number::parse_decimal};
 
+use crate::accounts::Key;
 use crate::core::Core;
 use crate::endpoint::{COMMON, Call, Caller, Endpoint, Run, SIGNED, Security};
 use crate::error::ApiError;
@@ -115,16 +116,15 @@ impl Request<'_> {
         }
     }
 
-    /// Whose limits count, and whether they count at all.
+    /// Whose limits count, and whether they count at all. A key that nobody had to sign for proves
+    /// nothing.
     fn client(&self, core: &Core) -> (ClientId, bool) {
-        let key = match (self.credentials.key, self.credentials.session) {
-            (Some(text), _) => ApiKey::new(text).ok(),
-            (None, Some(caller)) => Some(caller.key),
-            (None, None) => None,
+        let named = match self.endpoint.security {
+            Security::None => None,
+            _ => self.credentials.key.and_then(|text| ApiKey::new(text).ok()),
         };
-        let known = key.and_then(|key| Some((key, core.accounts.keys.get(&key)?)));
-        let is_unlimited = known.is_some_and(|(_, it)| it.may(key_permission::UNLIMITED));
-        (ClientId::of(self.peer, known.map(|(key, _)| key)), is_unlimited)
+        let session = self.credentials.session.map(|caller| caller.key);
+        client_of(core, self.peer, named.or(session))
     }
 
     fn checked(
@@ -221,9 +221,9 @@ impl Request<'_> {
             (credentials.key, credentials.signature, credentials.session)
         {
             let deadline = deadline(self.params, now)?;
-            let key = core.accounts.keys.get(&session.key).ok_or_else(ApiError::key)?;
+            let key = still(core, session)?;
             permitted(key, security)?;
-            return Ok((Caller { account: key.account, key: session.key }, deadline));
+            return Ok((session, deadline));
         }
         self.check_key()?;
         let signature = credentials.signature.filter(|it| !it.is_empty());
@@ -237,7 +237,7 @@ impl Request<'_> {
             return Err(ApiError::new(-1022, "Signature for this request is not valid."));
         }
         permitted(known, security)?;
-        Ok((Caller { account: known.account, key }, deadline))
+        Ok((Caller { account: known.account, key, since: known.added }, deadline))
     }
 }
 
@@ -245,7 +245,7 @@ fn key_format() -> ApiError {
     ApiError::new(-2014, "API-key format invalid.")
 }
 
-fn permitted(key: &crate::accounts::Key, security: Security) -> Result<(), ApiError> {
+fn permitted(key: &Key, security: Security) -> Result<(), ApiError> {
     let needed = match security {
         Security::Trade => key_permission::TRADE,
         Security::UserData => key_permission::USER_DATA,
@@ -279,8 +279,11 @@ fn window_ns(params: &Params<'_>) -> Result<u64, ApiError> {
     let Some(text) = params.get("recvWindow") else {
         return Ok(WINDOW_DEFAULT_MS as u64 * MILLISECOND_NS);
     };
-    let illegal = |_| ApiError::illegal("recvWindow", "^[0-9]{1,20}(\\.[0-9]{1,3})?$");
-    let units = parse_decimal(text).map_err(illegal)?;
+    let illegal = || ApiError::illegal("recvWindow", "^[0-9]{1,20}(\\.[0-9]{1,3})?$");
+    if text.split_once('.').is_some_and(|(_, decimals)| decimals.len() > 3) {
+        return Err(illegal());
+    }
+    let units = parse_decimal(text).map_err(|_| illegal())?;
     if units > WINDOW_MAX_MS * UNITS_PER_MS {
         let text = "'recvWindow' contains unexpected value. Cannot be greater than 60000.";
         return Err(ApiError::new(-1102, text));
@@ -325,8 +328,21 @@ fn key_of(params: &Params<'_>) -> Result<ApiKey, ApiError> {
     ApiKey::new(params.required("apiKey")?).map_err(|_| key_format())
 }
 
-/// Does this account exist and may the key listen to it?
+/// Who is counted, and whether the limits apply.
+pub fn client_of(core: &Core, peer: IpAddr, key: Option<ApiKey>) -> (ClientId, bool) {
+    let known = key.and_then(|key| Some((key, core.accounts.keys.get(&key)?)));
+    let is_unlimited = known.is_some_and(|(_, it)| it.may(key_permission::UNLIMITED));
+    (ClientId::of(peer, known.map(|(key, _)| key)), is_unlimited)
+}
+
+/// The key that a session logged on with, if it still is that one.
+pub fn still(core: &Core, session: Caller) -> Result<&Key, ApiError> {
+    let key = core.accounts.keys.get(&session.key).filter(|it| it.added == session.since);
+    key.ok_or_else(ApiError::key)
+}
+
+/// The account that a caller may listen to.
 pub fn may_listen(core: &Core, caller: Caller) -> Result<AccountId, ApiError> {
-    let key = core.accounts.keys.get(&caller.key).ok_or_else(ApiError::key)?;
+    let key = still(core, caller)?;
     if key.may(key_permission::USER_DATA) { Ok(key.account) } else { Err(ApiError::key()) }
 }

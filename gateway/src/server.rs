@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -43,7 +43,8 @@ const DRAIN_LOOK: Duration = Duration::from_millis(10);
 pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener) -> Result<(), Broken> {
     let pump = tokio::spawn(pump(Arc::clone(&gateway)));
     let app = routes(Arc::clone(&gateway));
-    let listener = Bounded::new(listener, gateway.options.sockets_max);
+    let listener =
+        Bounded::new(listener, gateway.options.sockets_max, gateway.options.idle_timeout);
     let (stopping, draining) = (gateway.stopping.clone(), Arc::clone(&gateway));
     let stop = async move {
         stopped(stopping).await;
@@ -162,6 +163,10 @@ async fn ready_route(State(gateway): Shared) -> Response {
 /// Ready, draining, or halted and why.
 fn readiness(gateway: &Gateway) -> (StatusCode, String) {
     let node = gateway.host.node();
+    if gateway.host.is_stalled() {
+        let why = "halted: the disk is full; it goes on when there is room".to_owned();
+        return (StatusCode::SERVICE_UNAVAILABLE, why);
+    }
     match (node.is_running, gateway.core().is_draining) {
         (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "draining".to_owned()),
         (false, _) => {
@@ -189,29 +194,39 @@ fn unit_of(query: &str) -> Result<TimeUnit, ApiError> {
     }
 }
 
-/// Counts a connection attempt and admits it, or says why not.
-fn admit(gateway: &Arc<Gateway>, peer: IpAddr, weight: u32) -> Result<Admitted, Box<Response>> {
-    let refuse = |error: ApiError| {
-        let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
-        Box::new(refused(status, &error))
-    };
+/// A refusal before a connection is there.
+fn refuse(error: ApiError) -> Box<Response> {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+    Box::new(refused(status, &error))
+}
+
+/// Counts an attempt to connect, or says why there may be none.
+fn count_connect(gateway: &Gateway, peer: IpAddr) -> Result<(), Box<Response>> {
     let mut core = gateway.core();
     if core.is_draining {
         return Err(refuse(ApiError::shutting_down()));
     }
-    let now = core.now();
-    if gateway.options.rate_limits {
-        let attempt = core.limits.connects.attempt(peer, now);
-        attempt.map_err(|too_many| {
-            let mut error = ApiError::new(-1034, too_many.to_string()).with_status(429);
-            error.retry_after = Some(too_many.retry_after_seconds);
-            refuse(error)
-        })?;
-        if weight > 0 {
-            core.charge(&ClientId::of(peer, None), weight, now).map_err(refuse)?;
-        }
+    if !gateway.options.rate_limits {
+        return Ok(());
     }
-    drop(core);
+    let now = core.now();
+    core.limits.connects.attempt(peer, now).map_err(|too_many| {
+        let mut error = ApiError::new(-1034, too_many.to_string()).with_status(429);
+        error.retry_after = Some(too_many.retry_after_seconds);
+        refuse(error)
+    })
+}
+
+/// Counts an attempt to connect, charges for it and admits it, or says why not.
+fn admit(gateway: &Arc<Gateway>, peer: IpAddr, weight: u32) -> Result<Admitted, Box<Response>> {
+    count_connect(gateway, peer)?;
+    // Programs on this machine share an address: what one of them did must not lock the others out.
+    // Their requests count by key.
+    if weight > 0 && gateway.options.rate_limits && !peer.to_canonical().is_loopback() {
+        let mut core = gateway.core();
+        let now = core.now();
+        core.charge(&ClientId::of(peer, None), weight, now).map_err(refuse)?;
+    }
     gateway.admit().ok_or_else(|| {
         let max = gateway.options.connections_max;
         let text = format!("Too many concurrent connections; current limit is '{max}'.");
@@ -231,6 +246,11 @@ async fn socket_api_route(
         Ok(unit) => unit,
         Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
     };
+    if query_value(query, "cancelOnDisconnect").is_some_and(|it| it != "false") {
+        // Silence would look like protection.
+        let error = ApiError::new(-1020, "cancelOnDisconnect is not supported.");
+        return refused(StatusCode::BAD_REQUEST, &error);
+    }
     let return_rate_limits = query_value(query, "returnRateLimits").as_deref() != Some("false");
     let admitted = match admit(&gateway, peer.ip(), CONNECT_WEIGHT) {
         Ok(admitted) => admitted,
@@ -256,7 +276,6 @@ fn not_a_socket() -> Response {
 async fn streams_route(
     State(gateway): Shared,
     ConnectInfo(Peer(peer)): From,
-    names: Option<Path<String>>,
     asked: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
     uri: axum::http::Uri,
 ) -> Response {
@@ -267,10 +286,13 @@ async fn streams_route(
         Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
     };
     let is_combined = uri.path().starts_with("/stream");
-    let asked_for = match (is_combined, names) {
-        (true, _) => query_value(query, "streams").unwrap_or_default(),
-        (false, Some(Path(names))) => names,
-        (false, None) => String::new(),
+    let asked_for = match is_combined {
+        true => query_value(query, "streams").unwrap_or_default(),
+        false => {
+            let names = uri.path().strip_prefix("/ws/").unwrap_or("").replace('+', "%2B");
+            // Names that cannot be read are none of ours: silent like any other.
+            decode(&names).map(std::borrow::Cow::into_owned).unwrap_or_default()
+        }
     };
     let names: Vec<String> =
         asked_for.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();
@@ -285,6 +307,7 @@ async fn streams_route(
 
 async fn events_route(
     State(gateway): Shared,
+    ConnectInfo(Peer(peer)): From,
     headers: HeaderMap,
     uri: axum::http::Uri,
 ) -> Response {
@@ -293,6 +316,9 @@ async fn events_route(
         Ok(unit) => unit,
         Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
     };
+    if let Err(refused) = count_connect(&gateway, peer.ip()) {
+        return *refused;
+    }
     let names = query_value(query, "streams").unwrap_or_default();
     let names: Vec<String> =
         names.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect();

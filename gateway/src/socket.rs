@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 
 use crate::options::Options;
 use crate::outbox::{Close, Outbox};
 
 /// A connection that is told to close has this long to take what waits for it.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pings, pongs and age of one connection.
 #[derive(Debug)]
@@ -92,11 +92,11 @@ pub async fn write(
     match (written, close) {
         (Some(()), None) => Written::On,
         (Some(()), Some(close)) => {
-            say_goodbye(socket, close).await;
+            say_goodbye(socket, Some(close)).await;
             Written::Over
         }
         (None, _) => {
-            say_goodbye(socket, outbox_reason(outbox)).await;
+            say_goodbye(socket, Some(outbox_reason(outbox))).await;
             Written::Over
         }
     }
@@ -119,7 +119,8 @@ async fn until_too_slow(
             written = &mut flush => break written,
             () = outbox.ready() => has_more = true,
         }
-        if outbox.is_closed() {
+        // Another reason to close waits until what is queued has been written.
+        if outbox.is_overrun() {
             return None;
         }
     };
@@ -129,8 +130,17 @@ async fn until_too_slow(
     written.ok()
 }
 
-async fn say_goodbye(socket: &mut WebSocket, close: Close) {
-    let (code, reason) = close.frame();
-    let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, socket.send(frame)).await;
+/// Says why, if the end is ours, and waits a moment for the client to close too.
+pub async fn say_goodbye(socket: &mut WebSocket, close: Option<Close>) {
+    let saying = async {
+        if let Some(close) = close {
+            let (code, reason) = close.frame();
+            let frame = CloseFrame { code, reason: reason.into() };
+            if socket.send(Message::Close(Some(frame))).await.is_err() {
+                return;
+            }
+        }
+        while let Some(Ok(_)) = socket.next().await {}
+    };
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, saying).await;
 }

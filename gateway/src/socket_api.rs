@@ -5,10 +5,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use futures_util::{FutureExt, StreamExt};
-use protocol::Stamp;
+use protocol::{ApiKey, Stamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -17,18 +18,21 @@ use crate::endpoint::Caller;
 use crate::error::ApiError;
 use crate::gateway::{Admitted, Gateway};
 use crate::json::{Json, TimeUnit};
-use crate::limits::{ClientId, Used};
+use crate::limits::Used;
 use crate::outbox::{Close, Outbox};
 use crate::params::Params;
 use crate::pending::{Answer, Reply, RequestId, socket_answer};
 use crate::reports;
-use crate::request::{Credentials, Ran, Request, may_listen, of_method, sign_in};
+use crate::request::{Credentials, Ran, Request, client_of, may_listen, of_method, sign_in, still};
 use crate::signature::payload_of_ws;
-use crate::socket::{Life, Written, write};
+use crate::socket::{Life, Written, say_goodbye, write};
 use crate::users::{Listener, SUBSCRIPTION_ID_MAX, Wrap};
 
 /// Requests that are run under one lock, so that nobody waits long for it.
 const BATCH_MAX: usize = 256;
+/// After this long, or with this much to write, a batch ends.
+const BATCH_TIME: Duration = Duration::from_millis(2);
+const BATCH_BYTES: usize = 1 << 20;
 /// What opening a connection costs (web-socket-api.md).
 pub const CONNECT_WEIGHT: u32 = 2;
 /// What a request about the session itself costs.
@@ -79,8 +83,8 @@ async fn converse(gateway: &Arc<Gateway>, socket: &mut WebSocket, session: &mut 
             biased;
             () = outbox.ready() => {}
             message = socket.next() => {
-                if !read(gateway, socket, session, &mut life, message) {
-                    return;
+                if let Err(ended) = read(gateway, socket, session, &mut life, message) {
+                    return say_goodbye(socket, ended).await;
                 }
             }
             ping = life.tick() => match ping {
@@ -94,42 +98,39 @@ async fn converse(gateway: &Arc<Gateway>, socket: &mut WebSocket, session: &mut 
     }
 }
 
-/// Runs a message and those that came with it; false when the connection is over.
+/// Runs a message and those that came with it, as long as nobody else waits too long for the core
+/// and the answers do not pile up.
+///
+/// Errors: the connection is over; with a reason if the end is ours.
 fn read(
     gateway: &Arc<Gateway>,
     socket: &mut WebSocket,
     session: &mut Session,
     life: &mut Life,
     first: Option<Result<Message, axum::Error>>,
-) -> bool {
-    let mut core = gateway.core();
-    let mut next = Some(first);
-    for _ in 0..BATCH_MAX {
-        let Some(message) = next.take() else { break };
+) -> Result<(), Option<Close>> {
+    let (began, mut core) = (Instant::now(), gateway.core());
+    let (mut next, mut runs) = (Some(first), 0);
+    while let Some(message) = next.take() {
         match message {
             Some(Ok(Message::Text(text))) => session.run(&mut core, &text),
             Some(Ok(Message::Pong(_))) => life.pong(),
             Some(Ok(Message::Ping(_))) => {}
-            Some(Ok(Message::Binary(_))) => {
-                let error = ApiError::new(-1135, "Invalid JSON Request");
-                session.refuse("null", error);
-            }
-            Some(Ok(Message::Close(_)) | Err(_)) | None => return false,
+            Some(Ok(Message::Binary(_))) => session.refuse_unread(&mut core),
+            Some(Ok(Message::Close(_))) | None => return Err(None),
+            // Not WebSocket, or above the bound.
+            Some(Err(_)) => return Err(Some(Close::Unreadable)),
+        }
+        let is_long = began.elapsed() > BATCH_TIME;
+        runs += 1;
+        if runs == BATCH_MAX || is_long || session.outbox.waiting_bytes() > BATCH_BYTES {
+            break;
         }
         next = socket.next().now_or_never();
     }
-    if let Some(message) = next {
-        // One was taken out and not run: run it now, however many there were.
-        match message {
-            Some(Ok(Message::Text(text))) => session.run(&mut core, &text),
-            Some(Ok(Message::Pong(_))) => life.pong(),
-            Some(Ok(_)) => {}
-            Some(Err(_)) | None => return false,
-        }
-    }
     // What is published already is answered in the same turn.
     let _ = core.pump();
-    true
+    Ok(())
 }
 
 /// A request as it is on the wire.
@@ -202,6 +203,32 @@ impl Session {
         self.outbox.push(socket_answer(id, &answer, false));
     }
 
+    /// What cannot be read costs what the smallest request costs.
+    fn refuse_unread(&self, core: &mut Core) {
+        let key = self.logged_on.map(|(caller, _)| caller.key);
+        let error = match self.charge_client(core, key, 1) {
+            Ok(_) => ApiError::new(-1135, "Invalid JSON Request"),
+            Err(error) => error,
+        };
+        self.refuse("null", error);
+    }
+
+    fn charge_client(
+        &self,
+        core: &mut Core,
+        key: Option<ApiKey>,
+        weight: u32,
+    ) -> Result<Used, ApiError> {
+        let now = core.now();
+        match client_of(core, self.opened.peer, key) {
+            (_, true) => Ok(Used::NOTHING),
+            (client, false) => {
+                let weights = core.charge(&client, weight, now)?;
+                Ok(Used { weights, ..Used::NOTHING })
+            }
+        }
+    }
+
     fn run(&mut self, core: &mut Core, text: &Utf8Bytes) {
         let frame = match parse_frame(text) {
             Ok(frame) => frame,
@@ -263,20 +290,15 @@ impl Session {
     }
 
     fn charge(&self, core: &mut Core, credentials: &Credentials<'_>) -> Result<Used, ApiError> {
-        let named = credentials.key.and_then(|key| protocol::ApiKey::new(key).ok());
+        let named = credentials.key.and_then(|key| ApiKey::new(key).ok());
         let key = named.or(credentials.session.map(|caller| caller.key));
-        let known = key.filter(|key| core.accounts.keys.contains_key(key));
-        let now = core.now();
-        let client = ClientId::of(self.opened.peer, known);
-        let weights = core.charge(&client, SESSION_WEIGHT, now)?;
-        Ok(Used { weights, ..Used::NOTHING })
+        self.charge_client(core, key, SESSION_WEIGHT)
     }
 
     /// The session's key is not what it was: the session is logged off.
     fn revoke_if_gone(&mut self, core: &Core, answer: &Answer) {
         let is_refused = answer.result.as_ref().is_err_and(|error| error.code == -2015);
-        let is_gone = |caller: &Caller| !core.accounts.keys.contains_key(&caller.key);
-        if is_refused && self.logged_on.as_ref().is_some_and(|(caller, _)| is_gone(caller)) {
+        if is_refused && self.logged_on.is_some_and(|(caller, _)| still(core, caller).is_err()) {
             self.logged_on = None;
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use marketdata::Market;
+use protocol::command::key_permission;
 use protocol::event::{OrderAmended, OrderClosed, OrderFilled};
 use protocol::{
     AccountId, Amount, ApiKey, AssetId, Event, ExecutionId, InstrumentId, OrderId, OrderStatus,
@@ -13,7 +14,7 @@ use protocol::{
 };
 use rustc_hash::FxHashMap;
 
-use crate::accounts::{Accounts, Order};
+use crate::accounts::{Accounts, Key, Order};
 use crate::error::ApiError;
 use crate::json::{Json, TimeUnit};
 use crate::outbox::{Close, Outbox};
@@ -87,6 +88,8 @@ pub struct Users {
     listeners: FxHashMap<AccountId, Vec<Listener>>,
     /// Keeps its room from event to event.
     scratch: RefCell<String>,
+    /// A prevented match that is still to be told.
+    deferred: Option<(OrderId, ExecutionId)>,
     /// Balances that the current command changed, of accounts somebody listens to.
     touched: Vec<(AccountId, AssetId)>,
     /// Open listen keys (legacy), with the account and key they were made for.
@@ -161,6 +164,13 @@ impl Users {
         self.retain(|it| !is_meant(it), None);
     }
 
+    /// A listen key is closed or has run out: whoever listens with it is told and left.
+    pub fn listen_key_ended(&mut self, listen_key: &str, stamp: Stamp) {
+        let is_of_it =
+            |it: &Listener| matches!(&it.wrap, Wrap::Stream { name, .. } if **name == *listen_key);
+        self.retain(|it| !is_of_it(it), Some(stamp));
+    }
+
     /// A connection of streams wants its messages wrapped, or no longer.
     pub fn set_combined(&mut self, connection: u64, is_now_combined: bool) {
         let listeners = self.listeners.values_mut().flatten();
@@ -214,9 +224,10 @@ impl Users {
 
     /// Tells what an event means to the owners concerned. The views hold it already.
     pub fn apply(&mut self, event: &Event, stamp: Stamp, accounts: &Accounts, market: &Market) {
-        if self.listeners.is_empty() {
+        if self.listeners.is_empty() && self.listen_keys.is_empty() {
             return;
         }
+        self.tell_deferred(event, stamp, accounts, market);
         let report =
             |order, execution, kind| Report { order, execution, kind, stamp, accounts, market };
         match event {
@@ -243,11 +254,15 @@ impl Users {
                     (it.maker_order, it.maker_execution, it.maker_prevented),
                 ];
                 for (order, execution, prevented) in sides {
+                    let Some(of) = accounts.order(order).filter(|_| !prevented.is_zero()) else {
+                        continue;
+                    };
                     // What closes the order is told by its closing, in one report.
-                    if !prevented.is_zero()
-                        && accounts.order(order).is_some_and(|it| !it.is_used_up())
-                    {
-                        report(order, execution, "TRADE_PREVENTION").prevented(self);
+                    match of.quote_quantity.is_zero() {
+                        true if of.is_used_up() => {}
+                        true => report(order, execution, "TRADE_PREVENTION").prevented(self),
+                        // Whether this closes it is not known yet.
+                        false => self.deferred = Some((order, execution)),
                     }
                 }
             }
@@ -263,6 +278,29 @@ impl Users {
                 self.send(it.account, |json| reports::balance_update(json, name, delta, stamp));
             }
             Event::KeyRemoved(it) => self.key_removed(&it.key, stamp),
+            // Another key under the same text, or one that may no longer listen.
+            Event::KeyAdded(it) => {
+                let key = accounts.keys.get(&it.key);
+                let listens = |key: &Key| key.may(key_permission::USER_DATA) && key.added != stamp;
+                if !key.is_some_and(listens) {
+                    self.key_removed(&it.key, stamp);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A prevented match of an order by quote quantity is told when the order goes on; if it closes
+    /// instead, its closing tells it.
+    fn tell_deferred(&mut self, event: &Event, stamp: Stamp, accounts: &Accounts, market: &Market) {
+        let Some((order, execution)) = self.deferred else { return };
+        match event {
+            Event::OrderClosed(it) if it.order == order => self.deferred = None,
+            Event::MatchPrevented(_) | Event::Trade(_) | Event::CommandAnswered(_) => {
+                self.deferred = None;
+                let kind = "TRADE_PREVENTION";
+                Report { order, execution, kind, stamp, accounts, market }.prevented(self);
+            }
             _ => {}
         }
     }

@@ -216,6 +216,18 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "server.idle_timeout_ms",
+        default: "75000",
+        allowed: "100 to 3600000 milliseconds",
+        about: "A socket on which nothing is read or written for so long is closed; longer than a \
+                pong may take.",
+        put: |local, text| {
+            let number = whole(text, 100, 3_600_000)?;
+            local.gateway.idle_timeout = Duration::from_millis(number);
+            Some(())
+        },
+    },
+    Setting {
         key: "server.ping_interval_ms",
         default: "20000",
         allowed: "10 to 3600000 milliseconds",

@@ -59,6 +59,11 @@ impl Apply {
         &self.engine
     }
 
+    /// Does it wait for room on the disk?
+    pub fn is_stalled(&self) -> bool {
+        self.is_stalled
+    }
+
     /// The hash over all events so far.
     pub fn events_hash(&self) -> u64 {
         self.events.hash()

@@ -42,6 +42,11 @@ impl Ingest {
         self.sequencer.attach(consumer);
     }
 
+    /// Does it wait for room on the disk?
+    pub fn is_stalled(&self) -> bool {
+        self.is_stalled
+    }
+
     /// One turn; true when there was something to do.
     pub fn poll(&mut self) -> Result<bool> {
         let mut proposed = false;

@@ -1,7 +1,7 @@
 //! Which thread runs which stage, how it waits, and how it is stopped.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,10 @@ pub type OnPublished = Arc<dyn Fn() + Send + Sync>;
 const SPIN: Duration = Duration::from_micros(50);
 /// A parked stage looks again after this long: ticks are due, and a wake-up may be missed.
 const PARK: Duration = Duration::from_millis(5);
+
+/// Bits of the stages that may wait for room on the disk.
+const INGEST: u8 = 1;
+const APPLY: u8 = 2;
 
 /// What a stage does when it has nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +132,8 @@ struct Requests {
     snapshot: AtomicBool,
     /// Said by a stage that has ended.
     ended: AtomicBool,
+    /// Said by a stage that waits for room on the disk: one bit each.
+    stalled: AtomicU8,
 }
 
 /// A node whose stages run on threads of their own.
@@ -149,6 +155,11 @@ pub struct NodeHandle {
 }
 
 impl NodeHandle {
+    /// Does a stage wait for room on the disk?
+    pub fn is_stalled(&self) -> bool {
+        self.requests.stalled.load(Ordering::Relaxed) != 0
+    }
+
     /// False when a stage has ended.
     pub fn is_running(&self) -> bool {
         !self.requests.ended.load(Ordering::Acquire)
@@ -276,6 +287,14 @@ impl Stage {
         }
     }
 
+    /// Says whether the stage of this bit waits for room on the disk.
+    fn stalls(&self, bit: u8, is_stalled: bool) {
+        let stalled = &self.requests.stalled;
+        if (stalled.load(Ordering::Relaxed) & bit != 0) != is_stalled {
+            stalled.fetch_xor(bit, Ordering::Relaxed);
+        }
+    }
+
     /// Tells readers that sleep; after a turn that published something.
     fn tell(&self) {
         if let Some(tell) = &self.on_published {
@@ -328,6 +347,8 @@ fn run_fused(mut ingest: Ingest, mut apply: Apply, stage: &Stage) -> Result<(Ing
         if applied {
             stage.tell();
         }
+        stage.stalls(INGEST, ingest.is_stalled());
+        stage.stalls(APPLY, apply.is_stalled());
         let busy = ingested | applied;
         if stage.takes_snapshot() {
             apply.snapshot_on_request()?;
@@ -346,6 +367,7 @@ fn run_ingest(mut ingest: Ingest, stage: &Stage, next: &Waker) -> Result<Ingest>
     let mut committed = 0;
     while !stage.is_stopped() {
         let busy = ingest.poll()?;
+        stage.stalls(INGEST, ingest.is_stalled());
         let now_committed = ingest.committed();
         if now_committed != std::mem::replace(&mut committed, now_committed) {
             next.wake();
@@ -366,6 +388,7 @@ fn run_apply(mut apply: Apply, stage: &Stage, cursors: &CursorsReader) -> Result
         if busy {
             stage.tell();
         }
+        stage.stalls(APPLY, apply.is_stalled());
         if stage.takes_snapshot() {
             apply.snapshot_on_request()?;
         }

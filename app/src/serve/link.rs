@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gateway::link::Seer;
-use gateway::{Broken, Full, Host, Link, NodeState};
+use gateway::{Broken, Full, Host, Link, NodeState, Polled};
 use protocol::{ApiKey, Command, Origin, Stamp};
 use ring::rand::{SecureRandom, SystemRandom};
 use store::CursorKind;
@@ -22,12 +22,17 @@ impl Link for SlotLink {
         self.0.send(command, deadline).map_err(|_| Full)
     }
 
-    fn poll(&mut self, events_max: usize, see: &mut Seer<'_>) -> Result<bool, Broken> {
+    fn poll(&mut self, events_max: usize, see: &mut Seer<'_>) -> Result<Polled, Broken> {
         let polled = self.0.poll_some(events_max, |seen| {
             see(seen.event, seen.command);
             Ok(())
         });
-        polled.map_err(|error| Broken(format!("{error:#}")))
+        match polled {
+            Err(error) => Err(Broken(format!("{error:#}"))),
+            Ok(false) => Ok(Polled::Nothing),
+            Ok(true) if self.0.is_drained() => Ok(Polled::All),
+            Ok(true) => Ok(Polled::Some),
+        }
     }
 
     fn has_news(&self) -> bool {
@@ -73,6 +78,10 @@ impl Host for Process {
 
     fn request_snapshot(&self) {
         self.node.request_snapshot();
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.node.is_stalled()
     }
 
     fn node(&self) -> NodeState {

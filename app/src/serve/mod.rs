@@ -57,7 +57,11 @@ pub fn serve(args: &cli::Serve, orders: &Orders) -> Result<()> {
     let listener = start.bind()?;
     let door = Door::keep(&listener)?;
     let opened = start.open()?;
-    let serving = opened.start(&start, listener, door, orders)?;
+    let serving = match opened.start(&start, listener, door, orders) {
+        // That was asked for; what was proposed is in the log, the rest comes with the next start.
+        Err(_) if orders.stop.load(Ordering::Acquire) => return Ok(()),
+        started => started?,
+    };
     serving.announce(&start)?;
     let outcome = serving.wait(&start, orders);
     serving.stop(&start, outcome)
