@@ -17,64 +17,39 @@ use crate::endpoint::{Endpoint, Run, Security, weight};
 use crate::error::ApiError;
 use crate::params::{CLIENT_ORDER_ID_RANGE, Params};
 
-/// A new order's parameters, besides the mandatory three.
-const ORDER: &[&str] = &[
-    "timeInForce",
-    "quantity",
-    "quoteOrderQty",
-    "price",
-    "newClientOrderId",
-    "strategyId",
-    "strategyType",
-    "stopPrice",
-    "trailingDelta",
-    "icebergQty",
-    "newOrderRespType",
-    "selfTradePreventionMode",
-    "pegPriceType",
-    "pegOffsetValue",
-    "pegOffsetType",
-];
-const TEST: &[&str] = &[
-    "timeInForce",
-    "quantity",
-    "quoteOrderQty",
-    "price",
-    "newClientOrderId",
-    "strategyId",
-    "strategyType",
-    "stopPrice",
-    "trailingDelta",
-    "icebergQty",
-    "newOrderRespType",
-    "selfTradePreventionMode",
-    "pegPriceType",
-    "pegOffsetValue",
-    "pegOffsetType",
-    "computeCommissionRates",
-];
-const CANCEL_REPLACE: &[&str] = &[
-    "timeInForce",
-    "quantity",
-    "quoteOrderQty",
-    "price",
-    "newClientOrderId",
-    "strategyId",
-    "strategyType",
-    "stopPrice",
-    "trailingDelta",
-    "icebergQty",
-    "newOrderRespType",
-    "selfTradePreventionMode",
-    "pegPriceType",
-    "pegOffsetValue",
-    "pegOffsetType",
+/// A new order's parameters besides the mandatory three, and those of one more kind of request.
+macro_rules! order_parameters {
+    ($($more:literal),* $(,)?) => {
+        &[
+            "timeInForce",
+            "quantity",
+            "quoteOrderQty",
+            "price",
+            "newClientOrderId",
+            "strategyId",
+            "strategyType",
+            "stopPrice",
+            "trailingDelta",
+            "icebergQty",
+            "newOrderRespType",
+            "selfTradePreventionMode",
+            "pegPriceType",
+            "pegOffsetValue",
+            "pegOffsetType",
+            $($more,)*
+        ]
+    };
+}
+
+const ORDER: &[&str] = order_parameters!();
+const TEST: &[&str] = order_parameters!("computeCommissionRates");
+const CANCEL_REPLACE: &[&str] = order_parameters!(
     "cancelOrderId",
     "cancelOrigClientOrderId",
     "cancelNewClientOrderId",
     "cancelRestrictions",
     "orderRateLimitExceededMode",
-];
+);
 
 fn test_weight(params: &Params<'_>) -> u32 {
     match params.boolean("computeCommissionRates") {
