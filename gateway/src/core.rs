@@ -138,8 +138,9 @@ impl Views {
         self.accounts.apply(event, stamp, self.host.as_ref());
         self.streams.apply(event, stamp, command.sequence, &self.market);
         self.users.apply(event, stamp, &self.accounts, &self.market);
-        if self.is_answered && matches!(event, Event::CommandAnswered(_)) {
-            self.settle();
+        if matches!(event, Event::CommandAnswered(_)) {
+            // The answer is told as a whole; closed orders stay known: it is made of them next.
+            self.tell();
         }
     }
 
@@ -152,9 +153,14 @@ impl Views {
     }
 
     /// What belongs together is complete: positions and aggregate trades go out.
-    pub fn settle(&mut self) {
+    fn tell(&mut self) {
         self.streams.settle(self.stamp, self.sequence, &self.market);
         self.users.settle(self.stamp, &self.accounts, &self.market);
+    }
+
+    /// A command is over and answered: what it changed goes out, what is too old goes.
+    pub fn settle(&mut self) {
+        self.tell();
         self.accounts.settle();
     }
 }

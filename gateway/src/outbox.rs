@@ -17,7 +17,7 @@ pub enum Close {
     NoPong,
     /// It is as old as a connection may get.
     TooOld,
-    /// Its key was deleted or banned.
+    /// Its API key or listen key was deleted or has run out.
     KeyGone,
     /// It sent what is not WebSocket, or a message above the bound.
     Unreadable,
@@ -33,7 +33,7 @@ impl Close {
             Close::TooManyMessages => (1008, "Too many requests"),
             Close::NoPong => (1008, "Pong timeout"),
             Close::TooOld => (1001, "connection is older than 24 hours"),
-            Close::KeyGone => (1008, "the API key was deleted"),
+            Close::KeyGone => (1008, "the API key or listen key is gone"),
             Close::Unreadable => (1003, "message cannot be read"),
             Close::ShuttingDown => (1001, "server shutdown"),
         }

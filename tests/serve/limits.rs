@@ -125,6 +125,11 @@ fn over_the_socket_too(server: &super::child::Server) {
     let mut again = Socket::open(&server.ws, "/ws-api/v3");
     let refused = again.call("ping", &json!({}));
     assert_eq!(refused["error"]["code"], json!(-1003), "{refused}");
+    let answers = (0..50).map(|_| again.call("ping", &json!({})));
+    let statuses: Vec<Value> = answers.map(|mut answer| answer["status"].take()).collect();
+    assert_eq!(statuses.last(), Some(&json!(418)), "never banned: {statuses:?}");
+    let mut known = server.logged_on(&server.key("demo-b", &["USER_DATA"]));
+    known.ok("account.status", &json!({ "timestamp": super::api::now_ms() }));
 }
 
 #[test]

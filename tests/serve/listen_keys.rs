@@ -61,5 +61,12 @@ fn listen_keys_are_retired_unless_switched_on() {
     assert_eq!((&wrapped["stream"], &wrapped["data"]["x"]), (&json!(first), &json!("NEW")));
     assert_eq!(ask(&server, "DELETE", &key.key, &query).ok(), json!({}));
     assert_eq!(ask(&server, "PUT", &key.key, &query).refusal(), (400, -1125));
+    // Whoever listens with it is told, and the connection ends.
+    for socket in [&mut socket, &mut streams, &mut combined] {
+        let (messages, code, _) = socket.until_closed();
+        let last = messages.last().map(|it| if it["data"].is_null() { it } else { &it["data"] });
+        assert_eq!(last.map(|it| &it["e"]), Some(&json!("eventStreamTerminated")), "{messages:?}");
+        assert_eq!(code, 1008);
+    }
     server.stop();
 }
