@@ -13,7 +13,7 @@ use marketdata::Market;
 use protocol::event::{BalanceChanged, BookChanged, CommandBegan};
 use protocol::{Event, OrderStatus, Origin, Quantity, Sequence, Side};
 use store::segment::LogKind;
-use store::{CursorKind, Disk, SnapshotFacts, Snapshots};
+use store::{CursorKind, SnapshotFacts, Snapshots};
 
 use crate::config::VenueState;
 use crate::events::{EventReader, Seen};
@@ -83,9 +83,7 @@ fn market_snapshots(folder: &Folder) -> Result<Snapshots> {
 
 /// Keeps the market as it is after the command of `facts`, for the next start.
 pub(super) fn keep_market(data: &Path, facts: &SnapshotFacts, market: &Market) -> Result<()> {
-    std::fs::create_dir_all(data.join(VIEWS_FOLDER)).context("cannot make the folder of views")?;
-    let folder = Folder { storage: Disk::shared(), ..Folder::open(data)? };
-    let kept = market_snapshots(&folder)?;
+    let kept = market_snapshots(&Folder::open(data)?)?;
     kept.write(&SnapshotFacts { schema: MARKET_SCHEMA, ..*facts }, &market.save())?;
     kept.keep(1)?;
     Ok(())
