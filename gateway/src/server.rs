@@ -234,10 +234,13 @@ fn admit(gateway: &Arc<Gateway>, peer: IpAddr, weight: u32) -> Result<Admitted, 
     })
 }
 
+/// An upgrade, or why there is none.
+type Upgrade = Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>;
+
 async fn socket_api_route(
     State(gateway): Shared,
     ConnectInfo(Peer(peer)): From,
-    asked: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    asked: Upgrade,
     uri: axum::http::Uri,
 ) -> Response {
     let Ok(asked) = asked else { return not_a_socket() };
@@ -276,7 +279,7 @@ fn not_a_socket() -> Response {
 async fn streams_route(
     State(gateway): Shared,
     ConnectInfo(Peer(peer)): From,
-    asked: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    asked: Upgrade,
     uri: axum::http::Uri,
 ) -> Response {
     let Ok(asked) = asked else { return not_a_socket() };

@@ -1,61 +1,107 @@
 //! What all WebSocket connections share: how long they live, and how what waits is written.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use tokio::time::Instant;
 
 use crate::options::Options;
 use crate::outbox::{Close, Outbox};
 
-/// A connection that is told to close has this long to take what waits for it.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection that is being closed may take to read its last messages, and then to
+/// close from its side.
+pub const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Pings, pongs and age of one connection.
 #[derive(Debug)]
 pub struct Life {
-    ping_interval: Duration,
-    pong_timeout: Duration,
+    pulse: Pulse,
     ends: Instant,
-    next_ping: Instant,
-    last_pong: Instant,
 }
 
 impl Life {
-    pub fn new(options: &Options) -> Life {
-        let now = Instant::now();
-        Life {
-            ping_interval: options.ping_interval,
-            pong_timeout: options.pong_timeout,
-            ends: now + options.connection_age_max,
-            next_ping: now + options.ping_interval,
-            last_pong: now,
-        }
+    pub fn new(options: &Options, now: Instant) -> Life {
+        let pulse = Pulse::new(options.ping_interval, options.pong_timeout, now);
+        Life { pulse, ends: now + options.connection_age_max }
     }
 
     /// How long a write may take: for so long the client has answered no ping either.
     pub const fn patience(&self) -> Duration {
-        self.pong_timeout
+        self.pulse.timeout
     }
 
-    /// The client answered a ping.
-    pub fn pong(&mut self) {
-        self.last_pong = Instant::now();
+    /// When it is to be looked at again.
+    pub fn next(&self) -> Instant {
+        self.pulse.next().min(self.ends)
     }
 
-    /// Waits for the next thing to do: a ping to send, or the end.
-    pub async fn tick(&mut self) -> Result<Message, Close> {
-        tokio::time::sleep_until(self.next_ping.min(self.ends).into()).await;
-        let now = Instant::now();
+    /// A ping that is due, or the end.
+    pub fn look(&mut self, now: Instant) -> Result<Option<Message>, Close> {
         if now >= self.ends {
             return Err(Close::TooOld);
         }
-        if now.duration_since(self.last_pong) > self.pong_timeout {
+        if self.pulse.is_lost(now) {
             return Err(Close::NoPong);
         }
-        self.next_ping = now + self.ping_interval;
-        Ok(Message::Ping(Bytes::new()))
+        Ok(self.pulse.ping(now).map(Message::Ping))
+    }
+
+    /// The client sent a pong.
+    pub fn pong(&mut self, payload: &[u8], now: Instant) {
+        self.pulse.pong(payload, now);
+    }
+}
+
+/// The pings of a connection. Only a pong that repeats a ping's payload counts.
+#[derive(Debug)]
+struct Pulse {
+    interval: Duration,
+    timeout: Duration,
+    next_ping: Instant,
+    sent: u64,
+    answered: u64,
+    /// When the oldest ping without an answer was sent, or when a later one was answered.
+    waits_since: Option<Instant>,
+}
+
+impl Pulse {
+    fn new(interval: Duration, timeout: Duration, now: Instant) -> Pulse {
+        let next_ping = now + interval;
+        Pulse { interval, timeout, next_ping, sent: 0, answered: 0, waits_since: None }
+    }
+
+    /// When it is to be looked at again.
+    fn next(&self) -> Instant {
+        let no_pong = self.waits_since.map(|since| since + self.timeout);
+        no_pong.map_or(self.next_ping, |no_pong| no_pong.min(self.next_ping))
+    }
+
+    fn is_lost(&self, now: Instant) -> bool {
+        self.waits_since.is_some_and(|since| now >= since + self.timeout)
+    }
+
+    /// The payload of a ping that is due.
+    fn ping(&mut self, now: Instant) -> Option<Bytes> {
+        if now < self.next_ping {
+            return None;
+        }
+        self.next_ping = now + self.interval;
+        self.sent += 1;
+        self.waits_since.get_or_insert(now);
+        Some(self.sent.to_string().into())
+    }
+
+    fn pong(&mut self, payload: &[u8], now: Instant) {
+        let number = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
+        if let Some(number) = number
+            && self.answered < number
+            && number <= self.sent
+        {
+            self.answered = number;
+            self.waits_since = (number < self.sent).then_some(now);
+        }
     }
 }
 
@@ -87,16 +133,16 @@ pub async fn write(
     };
     let written = match close {
         None => tokio::time::timeout(patience, until_too_slow(outbox, flush)).await.ok().flatten(),
-        Some(_) => tokio::time::timeout(CLOSE_TIMEOUT, flush).await.ok().and_then(Result::ok),
+        Some(_) => tokio::time::timeout(FAREWELL, flush).await.ok().and_then(Result::ok),
     };
     match (written, close) {
         (Some(()), None) => Written::On,
         (Some(()), Some(close)) => {
-            say_goodbye(socket, Some(close)).await;
+            farewell(socket, Some(close)).await;
             Written::Over
         }
         (None, _) => {
-            say_goodbye(socket, Some(outbox_reason(outbox))).await;
+            farewell(socket, Some(outbox_reason(outbox))).await;
             Written::Over
         }
     }
@@ -131,7 +177,10 @@ async fn until_too_slow(
 }
 
 /// Says why, if the end is ours, and waits a moment for the client to close too.
-pub async fn say_goodbye(socket: &mut WebSocket, close: Option<Close>) {
+pub async fn farewell<S, E>(socket: &mut S, close: Option<Close>)
+where
+    S: Stream<Item = Result<Message, E>> + Sink<Message> + Unpin,
+{
     let saying = async {
         if let Some(close) = close {
             let (code, reason) = close.frame();
@@ -142,5 +191,35 @@ pub async fn say_goodbye(socket: &mut WebSocket, close: Option<Close>) {
         }
         while let Some(Ok(_)) = socket.next().await {}
     };
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, saying).await;
+    // Whoever does not answer is left.
+    let _ = tokio::time::timeout(FAREWELL, saying).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn only_the_payload_of_a_ping_is_its_pong() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut pulse = Pulse::new(20 * second, 60 * second, now);
+        assert_eq!(pulse.ping(now), None);
+        let sent = RefCell::new(Vec::new());
+        for at in [20, 40, 60] {
+            sent.borrow_mut().push(pulse.ping(now + at * second).unwrap());
+        }
+        for pong in [&b""[..], b"x", b"4", b"0", b"\xff"] {
+            pulse.pong(pong, now + 61 * second);
+        }
+        assert_eq!(pulse.next(), now + 80 * second);
+        assert!(!pulse.is_lost(now + 79 * second) && pulse.is_lost(now + 80 * second));
+        pulse.pong(&sent.borrow()[1], now + 70 * second);
+        assert!(!pulse.is_lost(now + 129 * second) && pulse.is_lost(now + 130 * second));
+        pulse.pong(&sent.borrow()[0], now + 71 * second);
+        pulse.pong(&sent.borrow()[2], now + 72 * second);
+        assert!(!pulse.is_lost(now + 900 * second));
+    }
 }

@@ -4,14 +4,16 @@
 //! writes everything that waits with one flush.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use futures_util::{FutureExt, StreamExt};
 use protocol::{ApiKey, Stamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep_until};
 
 use crate::core::Core;
 use crate::endpoint::Caller;
@@ -25,7 +27,7 @@ use crate::pending::{Answer, Reply, RequestId, socket_answer};
 use crate::reports;
 use crate::request::{Credentials, Ran, Request, client_of, may_listen, of_method, sign_in, still};
 use crate::signature::payload_of_ws;
-use crate::socket::{Life, Written, say_goodbye, write};
+use crate::socket::{Life, Written, farewell, write};
 use crate::users::{Listener, SUBSCRIPTION_ID_MAX, Wrap};
 
 /// Requests that are run under one lock, so that nobody waits long for it.
@@ -77,20 +79,25 @@ pub async fn serve(
 
 async fn converse(gateway: &Arc<Gateway>, socket: &mut WebSocket, session: &mut Session) {
     let outbox = Arc::clone(&session.outbox);
-    let (mut life, mut waiting) = (Life::new(&gateway.options), Vec::new());
+    let (mut life, mut waiting) = (Life::new(&gateway.options, Instant::now()), Vec::new());
+    // One timer for the connection's life: a new one for each turn would be set and dropped.
+    let mut alarm = pin!(sleep_until(life.next()));
     loop {
         tokio::select! {
             biased;
             () = outbox.ready() => {}
             message = socket.next() => {
                 if let Err(ended) = read(gateway, socket, session, &mut life, message) {
-                    return say_goodbye(socket, ended).await;
+                    return farewell(socket, ended).await;
                 }
             }
-            ping = life.tick() => match ping {
-                Ok(ping) => waiting.push(ping),
-                Err(close) => outbox.close(close),
-            },
+            () = &mut alarm => {
+                match life.look(Instant::now()) {
+                    Ok(ping) => waiting.extend(ping),
+                    Err(close) => outbox.close(close),
+                }
+                alarm.as_mut().reset(life.next());
+            }
         }
         if write(socket, &outbox, &mut waiting, life.patience()).await == Written::Over {
             return;
@@ -114,7 +121,7 @@ fn read(
     while let Some(message) = next.take() {
         match message {
             Some(Ok(Message::Text(text))) => session.run(&mut core, &text),
-            Some(Ok(Message::Pong(_))) => life.pong(),
+            Some(Ok(Message::Pong(payload))) => life.pong(&payload, Instant::now()),
             Some(Ok(Message::Ping(_))) => {}
             Some(Ok(Message::Binary(_))) => session.refuse_unread(&mut core),
             Some(Ok(Message::Close(_))) | None => return Err(None),

@@ -3,13 +3,11 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use protocol::Stamp;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::control::{Refusal, parse_control};
 use super::{Connected, Name, TooManyStreams};
@@ -19,10 +17,7 @@ use crate::legacy::Subscriber;
 use crate::limits::MessagePace;
 use crate::options::Options;
 use crate::outbox::{Close, Outbox};
-
-/// How long a connection that is being closed may take to read its last messages, and then to
-/// close from its side.
-const FAREWELL: Duration = Duration::from_secs(2);
+use crate::socket::{FAREWELL, Life, farewell};
 
 /// How a connection begins: what its URL says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,57 +97,6 @@ fn answer(
     outbox.push(answer.into());
 }
 
-/// The pings of a connection. Only a pong that repeats a ping's payload counts.
-#[derive(Debug)]
-struct Pulse {
-    interval: Duration,
-    timeout: Duration,
-    next_ping: Instant,
-    sent: u64,
-    answered: u64,
-    /// When the oldest ping without an answer was sent, or when a later one was answered.
-    waits_since: Option<Instant>,
-}
-
-impl Pulse {
-    fn new(interval: Duration, timeout: Duration, now: Instant) -> Pulse {
-        let next_ping = now + interval;
-        Pulse { interval, timeout, next_ping, sent: 0, answered: 0, waits_since: None }
-    }
-
-    /// When it is to be looked at again.
-    fn next(&self) -> Instant {
-        let no_pong = self.waits_since.map(|since| since + self.timeout);
-        no_pong.map_or(self.next_ping, |no_pong| no_pong.min(self.next_ping))
-    }
-
-    fn is_lost(&self, now: Instant) -> bool {
-        self.waits_since.is_some_and(|since| now >= since + self.timeout)
-    }
-
-    /// The payload of a ping that is due.
-    fn ping(&mut self, now: Instant) -> Option<Bytes> {
-        if now < self.next_ping {
-            return None;
-        }
-        self.next_ping = now + self.interval;
-        self.sent += 1;
-        self.waits_since.get_or_insert(now);
-        Some(self.sent.to_string().into())
-    }
-
-    fn pong(&mut self, payload: &[u8], now: Instant) {
-        let number = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
-        if let Some(number) = number
-            && self.answered < number
-            && number <= self.sent
-        {
-            self.answered = number;
-            self.waits_since = (number < self.sent).then_some(now);
-        }
-    }
-}
-
 /// Why a connection ends: a reason of ours, or none when the client left.
 type Ended = Option<Close>;
 
@@ -160,10 +104,9 @@ struct Session<'a, C> {
     outbox: &'a Outbox,
     /// Answers a text message.
     control: C,
-    pulse: Pulse,
+    life: Life,
     pace: MessagePace,
     born: Instant,
-    dies: Instant,
     message_bytes_max: usize,
     /// What was taken out of the outbox.
     batch: Vec<Utf8Bytes>,
@@ -175,10 +118,9 @@ impl<'a, C: FnMut(&str)> Session<'a, C> {
         Session {
             outbox,
             control,
-            pulse: Pulse::new(options.ping_interval, options.pong_timeout, now),
+            life: Life::new(options, now),
             pace: MessagePace::new(options.stream_messages_per_second),
             born: now,
-            dies: now + options.connection_age_max,
             message_bytes_max: options.request_bytes_max,
             batch: Vec::new(),
         }
@@ -189,7 +131,7 @@ impl<'a, C: FnMut(&str)> Session<'a, C> {
     where
         S: Stream<Item = Result<Message, E>> + Sink<Message> + Unpin,
     {
-        let mut alarm = pin!(sleep_until(self.pulse.next().min(self.dies)));
+        let mut alarm = pin!(sleep_until(self.life.next()));
         loop {
             if let Err(ended) = self.write_waiting(socket).await {
                 return ended;
@@ -205,7 +147,7 @@ impl<'a, C: FnMut(&str)> Session<'a, C> {
                 },
                 () = &mut alarm => {
                     let looked = self.look(socket).await;
-                    alarm.as_mut().reset(self.pulse.next().min(self.dies));
+                    alarm.as_mut().reset(self.life.next());
                     looked
                 }
             };
@@ -217,16 +159,10 @@ impl<'a, C: FnMut(&str)> Session<'a, C> {
 
     /// The next moment at which something may be due has come.
     async fn look<S: Sink<Message> + Unpin>(&mut self, socket: &mut S) -> Result<(), Ended> {
-        let now = Instant::now();
-        if now >= self.dies {
-            return Err(Some(Close::TooOld));
-        }
-        if self.pulse.is_lost(now) {
-            return Err(Some(Close::NoPong));
-        }
-        match self.pulse.ping(now) {
-            Some(payload) => self.write(socket, vec![Message::Ping(payload)]).await,
-            None => Ok(()),
+        match self.life.look(Instant::now()) {
+            Ok(Some(ping)) => self.write(socket, vec![ping]).await,
+            Ok(None) => Ok(()),
+            Err(close) => Err(Some(close)),
         }
     }
 
@@ -244,7 +180,7 @@ impl<'a, C: FnMut(&str)> Session<'a, C> {
             }
             Message::Text(text) => (self.control)(text),
             Message::Binary(_) => self.outbox.push(Refusal::binary().body().into()),
-            Message::Pong(payload) => self.pulse.pong(payload, now),
+            Message::Pong(payload) => self.life.pong(payload, now),
             // The protocol's own layer has the pong ready.
             Message::Ping(_) | Message::Close(_) => {}
         }
@@ -279,7 +215,7 @@ impl<'a, C: FnMut(&str)> Session<'a, C> {
             }
             socket.flush().await
         });
-        let mut stuck = pin!(sleep_until(Instant::now() + self.pulse.timeout));
+        let mut stuck = pin!(sleep_until(Instant::now() + self.life.patience()));
         let mut is_closing = false;
         loop {
             // Written first: nearly always it is done at once, and no timer is needed.
@@ -307,31 +243,14 @@ fn since(born: Instant, now: Instant) -> Stamp {
     Stamp(u64::try_from(now.duration_since(born).as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Says why, and waits a moment for the client to close too.
-async fn farewell<S, E>(socket: &mut S, close: Ended)
-where
-    S: Stream<Item = Result<Message, E>> + Sink<Message> + Unpin,
-{
-    let saying = async {
-        if let Some(close) = close {
-            let (code, reason) = close.frame();
-            let frame = CloseFrame { code, reason: reason.into() };
-            if socket.send(Message::Close(Some(frame))).await.is_err() {
-                return;
-            }
-        }
-        while let Some(Ok(_)) = socket.next().await {}
-    };
-    // Whoever does not answer is left.
-    let _ = timeout(FAREWELL, saying).await;
-}
-
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
     use std::collections::VecDeque;
     use std::pin::Pin;
     use std::task::{Context, Poll};
+    use std::time::Duration;
+
+    use axum::body::Bytes;
 
     use super::*;
     use crate::outbox::OutboxLimits;
@@ -476,27 +395,5 @@ mod tests {
         let mut alive = Peer { is_alive: true, ..Peer::default() };
         assert_eq!(run(&options, &outbox(), &mut alive).await, Some(Close::TooOld));
         assert!(alive.written.len() > 3);
-    }
-
-    #[test]
-    fn only_the_payload_of_a_ping_is_its_pong() {
-        let now = Instant::now();
-        let second = Duration::from_secs(1);
-        let mut pulse = Pulse::new(20 * second, 60 * second, now);
-        assert_eq!(pulse.ping(now), None);
-        let sent = RefCell::new(Vec::new());
-        for at in [20, 40, 60] {
-            sent.borrow_mut().push(pulse.ping(now + at * second).unwrap());
-        }
-        for pong in [&b""[..], b"x", b"4", b"0", b"\xff"] {
-            pulse.pong(pong, now + 61 * second);
-        }
-        assert_eq!(pulse.next(), now + 80 * second);
-        assert!(!pulse.is_lost(now + 79 * second) && pulse.is_lost(now + 80 * second));
-        pulse.pong(&sent.borrow()[1], now + 70 * second);
-        assert!(!pulse.is_lost(now + 129 * second) && pulse.is_lost(now + 130 * second));
-        pulse.pong(&sent.borrow()[0], now + 71 * second);
-        pulse.pong(&sent.borrow()[2], now + 72 * second);
-        assert!(!pulse.is_lost(now + 900 * second));
     }
 }
