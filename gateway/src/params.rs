@@ -108,11 +108,6 @@ impl<'a> Params<'a> {
         self.get(name).is_some()
     }
 
-    /// Was it sent with an empty value?
-    pub fn is_sent_empty(&self, name: &str) -> bool {
-        self.entries.iter().any(|it| it.name == name && it.value.is_empty())
-    }
-
     pub fn required(&self, name: &str) -> Result<&str, ApiError> {
         self.get(name).ok_or_else(|| ApiError::mandatory(name))
     }
@@ -285,7 +280,7 @@ mod tests {
         let params = Params::of_rest("symbol=A%26B&x=", "symbol=C&price=5.0&x=2").unwrap();
         assert_eq!(params.get("symbol"), Some("A&B"));
         assert_eq!(params.price("price").unwrap(), Some(Price(500_000_000)));
-        assert!(params.get("x").is_none() && params.is_sent_empty("x"));
+        assert!(params.get("x").is_none());
         assert_eq!(params.len(), 3);
     }
 

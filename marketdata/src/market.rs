@@ -94,11 +94,6 @@ impl Market {
         self.assets.get(place(id.0)?)
     }
 
-    /// By its exact text.
-    pub fn asset_by_name(&self, name: &str) -> Option<AssetId> {
-        self.asset_ids.get(name).copied()
-    }
-
     /// By rising id.
     pub fn assets(&self) -> impl Iterator<Item = (AssetId, &AssetName)> {
         (1..).map(AssetId).zip(&self.assets)

@@ -86,16 +86,6 @@ impl Trades {
         self.aggregates.back()
     }
 
-    /// The oldest aggregate that is kept.
-    pub fn first_aggregate(&self) -> Option<&AggregateTrade> {
-        self.aggregates.front()
-    }
-
-    /// How many aggregates are kept.
-    pub fn aggregates_len(&self) -> usize {
-        self.aggregates.len()
-    }
-
     /// The newest aggregates, oldest first.
     pub fn recent_aggregates(&self, limit: usize) -> impl Iterator<Item = &AggregateTrade> {
         newest(&self.aggregates, self.aggregates.len(), limit)

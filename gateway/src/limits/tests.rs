@@ -197,7 +197,7 @@ fn seconds_of_next_ban(usage: &mut Usage, rules: &Rules, now: Stamp) -> u64 {
     }
     let refusal = usage.charge(rules, &client(1), 2, now).unwrap_err();
     assert_eq!((refusal.status(), refusal.ban_until), (418, Some(refusal.retry_at)));
-    assert_eq!(usage.banned_until(&client(1), now), Some(refusal.retry_at));
+    assert_eq!(usage.bans(now), [(client(1), refusal.retry_at)]);
     refusal.retry_after_seconds
 }
 

@@ -226,11 +226,6 @@ impl Usage {
         })
     }
 
-    /// When the ban of this client ends, if it is banned.
-    pub fn banned_until(&self, client: &ClientId, now: Stamp) -> Option<Stamp> {
-        self.lasting_ban(client, now).map(|ban| ban.until)
-    }
-
     /// All who are banned, in the order of [`ClientId`].
     pub fn bans(&self, now: Stamp) -> Vec<(ClientId, Stamp)> {
         let lasting = self.bans.iter().filter(|(_, ban)| now < ban.until);
