@@ -198,6 +198,7 @@ impl Model {
             Command::CancelAllOrders(command) => self.cancel_all_orders(command),
             Command::CancelReplace(command) => self.cancel_replace(command),
             Command::AmendOrder(command) => self.amend_order(command),
+            Command::ReplaceOrder(_) => panic!("the model does not know replaces yet"),
         }
     }
 

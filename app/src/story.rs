@@ -56,6 +56,7 @@ impl Story {
             | Event::OrderFilled(_)
             | Event::OrderClosed(_)
             | Event::OrderAmended(_)
+            | Event::OrderReplaced(_)
             | Event::OrderTested(_) => self.write_order_event(event, out),
             Event::MatchPrevented(it) => self.write_prevented(it, out),
             Event::Trade(it) => self.write_trade(it, out),
@@ -161,6 +162,10 @@ impl Story {
                     true => Ok(()),
                     false => write!(out, " id={}", it.client_order_id),
                 }
+            }
+            Event::OrderReplaced(it) => {
+                write!(out, "replaced #{} {} @ {}", it.order, short(it.quantity), short(it.price))?;
+                write!(out, ", before @ {}", short(it.price_before))
             }
             Event::OrderFilled(it) => {
                 let verb = match it.status {
@@ -356,6 +361,16 @@ impl Story {
                 write!(out, "{} amend{}", self.account(it.account), self.at(it.instrument))?;
                 write_named(it.order, &it.client_order_id, out)?;
                 write!(out, " to {} as={}", short(it.quantity), named(&it.new_client_order_id))
+            }
+            Command::ReplaceOrder(it) => {
+                write!(
+                    out,
+                    "{} move{} #{}",
+                    self.account(it.account),
+                    self.at(it.instrument),
+                    it.order
+                )?;
+                write!(out, " to {} @ {}", short(it.quantity), short(it.price))
             }
             _ => Ok(()),
         }

@@ -220,6 +220,13 @@ fn check_allowed(new: &OrderRequest, market: &Market) -> Refusal {
     require(definition.status == InstrumentStatus::Trading, RejectReason::MarketClosed)
 }
 
+/// PRICE_FILTER of a limit price.
+pub(crate) fn check_price_grid(market: &Market, price: Price) -> Refusal {
+    let filters = &market.definition.filters;
+    let fits = !filters.has(filter::PRICE) || fits_grid(&filters.price, price);
+    require(fits, RejectReason::PriceFilter)
+}
+
 fn fits_grid(rule: &PriceFilter, price: Price) -> bool {
     (rule.min.is_zero() || price >= rule.min)
         && (rule.max.is_zero() || price <= rule.max)

@@ -139,6 +139,7 @@ impl Engine {
             Command::CancelAllOrders(cancel) => self.cancel_all_orders(cancel, out),
             Command::CancelReplace(replace) => self.cancel_replace(replace, out),
             Command::AmendOrder(amend) => self.amend_order(amend, out),
+            Command::ReplaceOrder(replace) => self.replace_order(replace, out),
             Command::Tick(_) => Ok(()),
             Command::GatewayJoined(joined) => self.admit_gateway(joined, out),
             Command::Genesis(genesis) => self.genesis(genesis, out),

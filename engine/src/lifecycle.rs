@@ -1,7 +1,8 @@
 //! What an order goes through: placed, run, rested, triggered, amended, closed
 //! (docs/rules.md §4, 7 and 8).
 
-use crate::check::check_lots;
+use crate::book::crosses;
+use crate::check::{check_lots, check_price_grid};
 use crate::engine::{Engine, Refusal};
 use crate::orders::{Order, Owner, Phase, Slot};
 use crate::sink::EventSink;
@@ -372,6 +373,77 @@ impl Engine {
             out.emit(self.venue.known(amend.instrument).book_changed(side, level));
         }
         Ok(())
+    }
+
+    /// Another price and open quantity for a resting order, behind all others (docs/rules.md §7).
+    pub(crate) fn replace_order(
+        &mut self,
+        replace: &ReplaceOrder,
+        out: &mut impl EventSink,
+    ) -> Refusal {
+        let ReplaceOrder { account, instrument, order, price, quantity, .. } = *replace;
+        let client_order_id = &ClientOrderId::EMPTY;
+        let slot = self.find_order(Name { account, instrument, order, client_order_id })?;
+        self.check_replace(slot, price, quantity)?;
+        let market = self.venue.known(instrument);
+        let level = market.book.remove(&mut self.orders, slot);
+        let mut price_before = Price::ZERO;
+        self.orders.change(slot, |order| {
+            price_before = core::mem::replace(&mut order.request.price, price);
+            order.quantity = Quantity(order.executed.0 + order.prevented.0 + quantity.0);
+        });
+        let resting = self.orders.get(slot);
+        let (side, quantity) = (resting.request.side, resting.quantity);
+        let execution = market.next_execution();
+        out.emit(OrderReplaced {
+            order,
+            account,
+            instrument,
+            execution,
+            price,
+            quantity,
+            price_before,
+        });
+        if self.hold_anew(slot) {
+            self.emit_paying_balance(slot, out);
+        }
+        out.emit(self.venue.known(instrument).book_changed(side, level));
+        self.run(slot, out);
+        Ok(())
+    }
+
+    fn check_replace(&self, slot: Slot, price: Price, quantity: Quantity) -> Refusal {
+        let order = self.orders.get(slot);
+        let request = &order.request;
+        let Phase::Resting { .. } = order.phase else { return Err(RejectReason::NotInBook) };
+        if price.is_zero() || !price.is_valid() {
+            return Err(RejectReason::InvalidPrice);
+        }
+        let before = order.executed.0 + order.prevented.0;
+        if quantity.is_zero() || quantity.0 > Quantity::MAX.0 - before {
+            return Err(RejectReason::InvalidQuantity);
+        }
+        let market = self.venue.market(request.instrument).expect("the order's instrument exists");
+        if market.definition.status != InstrumentStatus::Trading {
+            return Err(RejectReason::MarketClosed);
+        }
+        check_price_grid(market, price)?;
+        check_lots(request.kind, quantity, market)?;
+        let (needed, side) = match request.side {
+            Side::Buy => (notional(price, quantity), Side::Buy),
+            Side::Sell => (quantity.into(), Side::Sell),
+        };
+        let free = self.ledger.balance(request.account, market.paying_asset(side)).free;
+        if free + order.held < needed {
+            return Err(RejectReason::InsufficientBalance);
+        }
+        let best = market.book.best(request.side.opposite());
+        match best.is_some_and(|best| crosses(request.side, price, best)) {
+            true if request.kind == OrderKind::LimitMaker => {
+                Err(RejectReason::WouldMatchImmediately)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_amend(&self, slot: Slot, amend: &AmendOrder) -> Refusal {

@@ -232,7 +232,8 @@ pub fn refusal(reason: RejectReason, refused: Refused) -> ApiError {
         | R::UnknownKey
         | R::DuplicateTransfer
         | R::InvalidAmount
-        | R::TransferNotPermitted => admin_refusal(reason),
+        | R::TransferNotPermitted
+        | R::NotInBook => admin_refusal(reason),
     }
 }
 

@@ -293,6 +293,20 @@ record! { 0x0125, length 128,
     }
 }
 
+record! { 0x0126, length 62,
+    /// Gives a resting order another price and open quantity; it keeps its id and loses its
+    /// priority. Of administrators and replays of other venues' order flow: no client has it.
+    pub struct ReplaceOrder {
+        pub envelope: Envelope,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        pub order: OrderId,
+        pub price: Price,
+        /// What is open afterwards, executed parts not counted.
+        pub quantity: Quantity,
+    }
+}
+
 record_sum! {
     /// One command. Rare, large kinds are boxed so that the common ones stay small to move.
     pub enum Command: CommandRecord, schemas COMMAND_SCHEMA {
@@ -315,6 +329,7 @@ record_sum! {
         CancelAllOrders,
         CancelReplace,
         AmendOrder,
+        ReplaceOrder,
     }
 }
 
@@ -340,6 +355,7 @@ impl Command {
             Command::CancelAllOrders(command) => &command.envelope,
             Command::CancelReplace(command) => &command.envelope,
             Command::AmendOrder(command) => &command.envelope,
+            Command::ReplaceOrder(command) => &command.envelope,
         }
     }
 
@@ -364,6 +380,7 @@ impl Command {
             Command::CancelAllOrders(command) => &mut command.envelope,
             Command::CancelReplace(command) => &mut command.envelope,
             Command::AmendOrder(command) => &mut command.envelope,
+            Command::ReplaceOrder(command) => &mut command.envelope,
         }
     }
 
@@ -377,6 +394,7 @@ impl Command {
                 | Command::CancelAllOrders(_)
                 | Command::CancelReplace(_)
                 | Command::AmendOrder(_)
+                | Command::ReplaceOrder(_)
         )
     }
 

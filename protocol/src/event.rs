@@ -291,6 +291,21 @@ record! { 0x0238, length 4,
     }
 }
 
+record! { 0x0239, length 48,
+    /// The order has another price and open quantity, and lost its priority; it keeps what it
+    /// executed. It trades or rests from here on.
+    pub struct OrderReplaced {
+        pub order: OrderId,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        pub execution: ExecutionId,
+        pub price: Price,
+        /// Of the whole order: executed, prevented and open.
+        pub quantity: Quantity,
+        pub price_before: Price,
+    }
+}
+
 record_sum! {
     /// One event. Rare, large kinds are boxed.
     pub enum Event: EventRecord, schemas EVENT_SCHEMA {
@@ -320,6 +335,7 @@ record_sum! {
         Trade,
         BookChanged,
         OrderTested,
+        OrderReplaced,
     }
 }
 

@@ -60,5 +60,6 @@ words! {
         AmendNotSupported = "the instrument does not allow amends",
         QuantityIncrease = "an amend may only reduce the quantity",
         TooManyAmends = "the order was amended too often",
+        NotInBook = "the order does not rest in the book",
     }
 }
