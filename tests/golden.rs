@@ -43,7 +43,7 @@ impl Teller {
 
     fn begin(&mut self) -> Result<(), String> {
         let envelope = Envelope::INTERNAL;
-        self.tell(&Step::new(Genesis { envelope, seed: 1, rules: 1 }))?;
+        self.tell(&Step::new(Genesis { envelope, seed: 1, rules: engine::RULES_VERSION }))?;
         self.tell(&Step::new(GatewayJoined { envelope, nonce: 1 }))?;
         Ok(())
     }

@@ -11,6 +11,7 @@ mod format;
 mod golden;
 mod model;
 mod model_equals_engine;
+mod ops;
 mod power;
 mod random_market;
 mod serve;

@@ -2,7 +2,21 @@
 //! against. It shares nothing with the engine but the types of `protocol`; it scans lists, clones,
 //! and is never made faster. § are the page's paragraphs.
 
+mod amend;
+mod auction;
+mod book;
+mod cancel;
+mod checks;
+mod filters;
+mod lists;
+mod money;
 mod orders;
+mod pending;
+mod phases;
+mod prevention;
+mod prices;
+mod risk;
+mod triggers;
 mod venue;
 mod walk;
 
@@ -18,6 +32,8 @@ pub(crate) struct Model {
     /// 0 before the genesis.
     rules: u32,
     now: u64,
+    /// When the last tick was, if there was one.
+    last_tick: Option<u64>,
     slots: BTreeMap<(u8, u8), Slot>,
     /// The id of each thing is its place, counted from 1.
     assets: Vec<AssetName>,
@@ -27,18 +43,27 @@ pub(crate) struct Model {
     /// By scope and id; the venue's has id 0. What is not here is not set.
     fees: BTreeMap<(FeeScope, u32), Rates>,
     rate_limits: BTreeMap<(RateLimitKind, RateLimitInterval, u32), u32>,
-    open_orders_max: u32,
+    limits: VenueLimits,
+    /// By account and instrument; `NONE` is every one.
+    risk_limits: BTreeMap<(AccountId, InstrumentId), RiskLimits>,
+    /// Accounts whose kill switch is engaged; `VENUE` is everybody's.
+    killed: BTreeSet<AccountId>,
     transfers: BTreeSet<TransferId>,
     balances: BTreeMap<(AccountId, AssetId), Balance>,
-    /// The open orders of all instruments: waiting or resting.
+    /// The open orders of all instruments.
     orders: BTreeMap<OrderId, Order>,
     last_order: u64,
+    /// The open lists: those whose orders depend on each other.
+    lists: BTreeMap<OrderListId, List>,
+    last_list: u64,
     /// Counts the orders that came to rest, for their age in the book.
     arrivals: u64,
-    /// Orders whose stop price was reached and that have not run yet.
-    queue: VecDeque<OrderId>,
+    /// What was triggered or may be activated, and has not run yet.
+    queue: VecDeque<Due>,
     /// Trades of the command, not looked at for triggers yet: instrument and price.
     trades: VecDeque<(InstrumentId, Price)>,
+    /// Each side of every trade of the day.
+    fills: Vec<DayFill>,
     events: Vec<Event>,
 }
 
@@ -67,15 +92,36 @@ struct Balance {
     locked: i128,
 }
 
+/// One side of a trade, for the limits on a day's quantity. (§13)
+#[derive(Clone, Copy)]
+struct DayFill {
+    day: u64,
+    account: AccountId,
+    instrument: InstrumentId,
+    quantity: i128,
+}
+
 #[derive(Clone)]
 struct Instrument {
     id: InstrumentId,
     definition: InstrumentDefinition,
     base: AssetId,
     quote: AssetId,
+    trading_rules: TradingRules,
+    calendar: Calendar,
     last_trade: Option<Price>,
     /// Σ quote and Σ quantity of the trades of each minute.
     minutes: BTreeMap<u64, (i128, i128)>,
+    /// Trades that count for the reference price: their millisecond and price.
+    reference_trades: Vec<(u64, Price)>,
+    /// An auction began and was not uncrossed yet. (§11)
+    collecting: bool,
+    /// End of the volatility auction.
+    until: Stamp,
+    /// The last one that this auction told.
+    told_indication: Indication,
+    /// The levels as the public last heard of them.
+    told_levels: Levels,
     /// §10: the last id given out; prevented matches count from 0, so theirs is the next.
     trades: u64,
     aggregates: u64,
@@ -84,17 +130,54 @@ struct Instrument {
     prevented_matches: u64,
 }
 
+/// Quantity and number of orders of the levels that there are.
+type Levels = BTreeMap<(Side, Price), (i128, u32)>;
+
+/// What an auction would do. (§11)
+#[derive(Clone, Copy, PartialEq)]
+struct Indication {
+    /// 0: nothing would trade.
+    price: Price,
+    quantity: i128,
+    surplus_side: Side,
+    surplus: i128,
+    reference: Price,
+}
+
+impl Indication {
+    const NONE: Indication = Indication {
+        price: Price::ZERO,
+        quantity: 0,
+        surplus_side: Side::Buy,
+        surplus: 0,
+        reference: Price::ZERO,
+    };
+}
+
 #[derive(Clone)]
 struct Order {
     id: OrderId,
     /// As accepted, with the quantity and the client order id of the last amend.
     request: OrderRequest,
+    terms: OrderTerms,
+    /// What its peg gave; 0 is nothing, or not yet.
+    pegged_price: Price,
+    /// The list that it came with, whether that is still open or not.
+    list: OrderListId,
+    /// Sells what the working order of its list bought.
+    paid: bool,
     executed: u64,
     executed_quote: i128,
     prevented: u64,
     amends: u32,
     /// What is locked for it, of the asset that it gives.
     held: i128,
+    /// Of a resting iceberg: what the book shows.
+    visible: u64,
+    /// Of a trailing order that was started: the price that it follows.
+    extreme: Option<Price>,
+    /// Of a market order to buy in an auction: what it pays at most.
+    upper: Price,
     place: Place,
 }
 
@@ -102,16 +185,60 @@ struct Order {
 enum Place {
     /// Incoming: being walked, or just accepted.
     Running,
+    /// Of a list: until its working order is filled.
+    Pending,
     /// A contingent order before its trigger.
     Waiting,
     /// In the book; arrived as the n-th.
     Resting(u64),
+    /// A market order in an auction, beside the book.
+    Collected,
 }
 
+/// Orders that hang together. (§12)
+#[derive(Clone)]
+struct List {
+    id: OrderListId,
+    account: AccountId,
+    instrument: InstrumentId,
+    client_order_id: ClientOrderId,
+    /// `NONE` in an OCO.
+    working: OrderId,
+    /// The pending order, or the two of a pair.
+    others: Vec<OrderId>,
+    pays: bool,
+    stage: Stage,
+    /// Which of a pair has the one hold.
+    holder: OrderId,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    /// The working order is open.
+    Working,
+    /// The working order was filled; the others are in the queue.
+    Filled,
+    /// The two are open and at work.
+    Pair,
+}
+
+/// An entry of the trigger queue. (§8)
+#[derive(Clone, Copy, PartialEq)]
+enum Due {
+    Order(OrderId),
+    /// Its pending orders are to be activated.
+    List(OrderListId),
+}
+
+/// The version of docs/rules.md that this is.
+const RULES: u32 = 2;
 /// Events of one command after which the trigger queue stops. (§8)
 const EVENTS_MAX: usize = 10_000;
 /// Commands between two hashes of the state, and open orders that double it. (§1)
 const HASH_INTERVAL: u64 = 4_096;
+/// Commands between two looks at the model's own sums.
+const CHECK_INTERVAL: u64 = 16;
+const DAY_NS: u64 = 24 * 60 * MINUTE_NS;
 
 type Refusable = Result<(), RejectReason>;
 
@@ -143,13 +270,18 @@ impl Model {
             self.emit(CommandRefused { part: CommandPart::Whole, reason });
         }
         self.emit(CommandAnswered { sequence });
-        let goes_on = matches!(command, Command::Tick(_)) && checked.is_ok();
-        if goes_on || !self.trades.is_empty() {
+        let ticks = matches!(command, Command::Tick(_)) && checked.is_ok();
+        if ticks {
+            self.tick();
+        }
+        if ticks || !self.trades.is_empty() {
             self.run_triggers();
         }
-        let scale = (self.orders.len() as u64 / HASH_INTERVAL + 1).next_power_of_two();
-        if sequence.0.is_multiple_of(HASH_INTERVAL * scale) {
+        if sequence.0.is_multiple_of(HASH_INTERVAL) {
             self.emit(StateHashed { sequence, state_hash: 0 });
+        }
+        if sequence.0.is_multiple_of(CHECK_INTERVAL) {
+            self.check_sums();
         }
         std::mem::take(&mut self.events)
     }
@@ -192,13 +324,25 @@ impl Model {
             Command::SetRateLimit(command) => self.set_rate_limit(command),
             Command::SetVenueLimits(command) => self.set_venue_limits(command),
             Command::Transfer(command) => self.transfer(command),
-            Command::NewOrder(command) => self.new_order(command),
+            Command::SetRiskLimits(command) => self.set_risk_limits(command),
+            Command::SetKillSwitch(command) => self.set_kill_switch(command),
+            Command::SetTradingRules(command) => self.set_trading_rules(command),
+            Command::SetCalendar(command) => self.set_calendar(command),
+            Command::NewOrder(NewOrder { request, dry_run, .. }) => {
+                self.new_order(*request, OrderTerms::NONE, *dry_run)
+            }
+            Command::NewOrderWithTerms(NewOrderWithTerms { request, terms, dry_run, .. }) => {
+                self.new_order(*request, *terms, *dry_run)
+            }
+            Command::NewOrderList(command) => self.new_order_list(command),
             Command::CancelOrder(command) => self.cancel_order(command),
             Command::CancelNamedOrder(command) => self.cancel_named_order(command),
             Command::CancelAllOrders(command) => self.cancel_all_orders(command),
             Command::CancelReplace(command) => self.cancel_replace(command),
             Command::AmendOrder(command) => self.amend_order(command),
-            Command::ReplaceOrder(_) => panic!("the model does not know replaces yet"),
+            Command::ReplaceOrder(command) => self.replace_order(command),
+            Command::CancelOrderList(command) => self.cancel_order_list(command),
+            Command::MassCancel(command) => self.mass_cancel(command),
         }
     }
 
@@ -231,111 +375,6 @@ impl Model {
         instrument.executions += 1;
         ExecutionId(instrument.executions)
     }
-
-    // Money.
-
-    fn balance(&self, account: AccountId, asset: AssetId) -> Balance {
-        self.balances.get(&(account, asset)).copied().unwrap_or_default()
-    }
-
-    fn balance_mut(&mut self, account: AccountId, asset: AssetId) -> &mut Balance {
-        self.balances.entry((account, asset)).or_default()
-    }
-
-    fn emit_balance(&mut self, account: AccountId, asset: AssetId) {
-        let Balance { free, locked } = self.balance(account, asset);
-        assert!(free >= 0 && locked >= 0, "the model lets account {account} overdraw");
-        self.emit(BalanceChanged { account, asset, free: Amount(free), locked: Amount(locked) });
-    }
-
-    /// What the order gives: quote to buy, base to sell.
-    fn held_asset(&self, order: &Order) -> AssetId {
-        let instrument = self.instrument(order.request.instrument);
-        match order.request.side {
-            Side::Buy => instrument.quote,
-            Side::Sell => instrument.base,
-        }
-    }
-
-    /// Locks as much as the order should hold now, and frees the rest. Did anything change?
-    fn hold_anew(&mut self, id: OrderId) -> bool {
-        let order = self.order(id).clone();
-        let (asset, hold) = (self.held_asset(&order), order.hold());
-        let balance = self.balance_mut(order.request.account, asset);
-        balance.free -= hold - order.held;
-        balance.locked += hold - order.held;
-        self.order_mut(id).held = hold;
-        hold != order.held
-    }
-
-    fn hold_anew_and_tell(&mut self, id: OrderId) {
-        if self.hold_anew(id) {
-            let order = self.order(id).clone();
-            self.emit_balance(order.request.account, self.held_asset(&order));
-        }
-    }
-
-    // The book.
-
-    /// Resting orders of one side, best price first, oldest first within a price.
-    fn book(&self, instrument: InstrumentId, side: Side) -> Vec<&Order> {
-        let mut resting: Vec<(u64, u64, &Order)> = self
-            .orders
-            .values()
-            .filter(|it| it.request.instrument == instrument && it.request.side == side)
-            .filter_map(|order| match (order.place, side) {
-                (Place::Resting(arrival), Side::Sell) => {
-                    Some((order.request.price.0, arrival, order))
-                }
-                (Place::Resting(arrival), Side::Buy) => {
-                    Some((u64::MAX - order.request.price.0, arrival, order))
-                }
-                _ => None,
-            })
-            .collect();
-        resting.sort_by_key(|(price, arrival, _)| (*price, *arrival));
-        resting.into_iter().map(|(_, _, order)| order).collect()
-    }
-
-    fn emit_level(&mut self, instrument: InstrumentId, side: Side, price: Price) {
-        let level: Vec<&Order> = self.book(instrument, side);
-        let level: Vec<&Order> =
-            level.into_iter().filter(|order| order.request.price == price).collect();
-        let quantity = level.iter().map(|order| i128::from(order.remaining())).sum();
-        let orders = level.len() as u32;
-        let instrument = self.instrument_mut(instrument);
-        instrument.updates += 1;
-        let (update, instrument) = (UpdateId(instrument.updates), instrument.id);
-        let quantity = Amount(quantity);
-        self.emit(BookChanged { instrument, update, side, price, quantity, orders });
-    }
-
-    // Prices. (§9)
-
-    fn last_price(&self, instrument: InstrumentId) -> Option<Price> {
-        let instrument = self.instrument(instrument);
-        let reference = instrument.definition.reference_price;
-        instrument.last_trade.or((!reference.is_zero()).then_some(reference))
-    }
-
-    fn average_price(&self, instrument: InstrumentId, minutes: u32) -> Option<Price> {
-        let (now, minutes) = (Stamp(self.now).minute(), u64::from(minutes));
-        let (mut quote, mut quantity) = (0, 0);
-        for (minute, sums) in &self.instrument(instrument).minutes {
-            // Whether `minute` is one of now − minutes + 1 … now.
-            if *minute <= now && now < minute + minutes {
-                quote += sums.0;
-                quantity += sums.1;
-            }
-        }
-        if quantity == 0 {
-            return self.last_price(instrument);
-        }
-        // floor(quote × 10^8 / quantity), without leaving 128 bits.
-        let scale = i128::from(SCALE);
-        let average = quote / quantity * scale + quote % quantity * scale / quantity;
-        Some(Price(average as u64))
-    }
 }
 
 enum EnvelopeCheck {
@@ -346,17 +385,69 @@ enum EnvelopeCheck {
 }
 
 impl Order {
-    /// Base quantity that may still trade. Orders by quote quantity have none of their own.
-    fn remaining(&self) -> u64 {
-        self.request.quantity.0 - self.executed - self.prevented
+    fn new(request: OrderRequest, terms: OrderTerms) -> Order {
+        Order {
+            // Of an order that is only looked at.
+            id: OrderId(u64::MAX),
+            request,
+            terms,
+            pegged_price: Price::ZERO,
+            list: OrderListId::NONE,
+            paid: false,
+            executed: 0,
+            executed_quote: 0,
+            prevented: 0,
+            amends: 0,
+            held: 0,
+            visible: 0,
+            extreme: None,
+            upper: Price::ZERO,
+            place: Place::Running,
+        }
     }
 
-    /// What should be locked for the order as it stands. (§4.2)
-    fn hold(&self) -> i128 {
-        let OrderRequest { kind, side, price, .. } = self.request;
+    /// The effective price. (§3.5)
+    fn price(&self) -> Price {
+        if self.pegged_price.is_zero() { self.request.price } else { self.pegged_price }
+    }
+
+    /// "By price": the limit price, then the effective one, as far as they are there. (§3)
+    fn prices(&self) -> Vec<Price> {
+        let mut prices = vec![self.request.price, self.price()];
+        prices.dedup();
+        prices.retain(|price| self.request.kind.is_limit() && !price.is_zero());
+        prices
+    }
+
+    /// Base quantity that may still trade. Orders by quote quantity have none of their own.
+    fn remaining(&self) -> u64 {
+        // An amend may ask for less than is gone already; the order is closed then.
+        self.request.quantity.0.saturating_sub(self.executed + self.prevented)
+    }
+
+    fn is_iceberg(&self) -> bool {
+        !self.terms.iceberg.is_zero()
+    }
+
+    fn is_trailing(&self) -> bool {
+        self.terms.trailing_delta != 0
+    }
+
+    /// What the book shows of a resting order.
+    fn shown(&self) -> u64 {
+        if self.is_iceberg() { self.visible } else { self.remaining() }
+    }
+
+    /// What should be locked for the order as it stands, if it is in no list. (§4.2, §11, §12)
+    fn need(&self) -> i128 {
+        let OrderRequest { kind, side, .. } = self.request;
+        let is_collected = self.place == Place::Collected;
         match side {
-            Side::Buy if kind.is_limit() => notional(price, Quantity(self.remaining())).0,
-            Side::Sell if kind != OrderKind::Market => i128::from(self.remaining()),
+            Side::Buy if kind.is_limit() => notional(self.price(), Quantity(self.remaining())).0,
+            Side::Buy if is_collected => notional(self.upper, Quantity(self.remaining())).0,
+            Side::Sell if kind != OrderKind::Market || is_collected || self.paid => {
+                i128::from(self.remaining())
+            }
             _ => 0,
         }
     }

@@ -121,7 +121,7 @@ impl Language {
         let first = words.next("a command")?;
         Ok(match first {
             "genesis" => {
-                let rules = key_number(words, "rules", 1)?;
+                let rules = key_number(words, "rules", engine::RULES_VERSION)?;
                 Genesis { envelope, seed: key_number(words, "seed", 1)?, rules }.into()
             }
             "rules" => SetRules { envelope, rules: next_number(words)? }.into(),
@@ -170,9 +170,14 @@ impl Language {
                 let interval = next_word(words)?;
                 SetRateLimit { envelope, kind, interval, interval_count, limit }.into()
             }
-            "open_orders_max" => {
-                SetVenueLimits { envelope, open_orders_max: next_number(words)? }.into()
+            "open_orders_max" => SetVenueLimits {
+                envelope,
+                limits: VenueLimits {
+                    open_orders_max: next_number(words)?,
+                    ..VenueLimits::default()
+                },
             }
+            .into(),
             "deposit" | "withdraw" => self.parse_transfer(first == "deposit", words)?,
             account => self.parse_order_command(account, words)?,
         })
@@ -258,6 +263,7 @@ impl Language {
                 let mut new = Words(words.0.split_off(with));
                 new.take("with");
                 let command = CancelReplace {
+                    terms: OrderTerms::NONE,
                     envelope,
                     mode: match words.flag("allow_failure") {
                         true => CancelReplaceMode::AllowFailure,
@@ -454,7 +460,7 @@ fn parse_setting(
             filters.max_num_order_amends = parse_number(value)?;
             filters.present |= filter::MAX_NUM_ORDER_AMENDS;
         }
-        "not_enforced" => filters.present |= parse_number::<u32>(value)?,
+        "filters" => filters.present |= parse_number::<u32>(value)?,
         _ => return Err("no such setting of an instrument".into()),
     }
     Ok(())

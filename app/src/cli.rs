@@ -50,6 +50,9 @@ pub enum Command {
     /// Run real recorded order flow through the engine; exit 1 when a check fails
     #[command(subcommand)]
     ReplayCapture(Capture),
+    /// Measure; exit 2 when a file is not what its format promises
+    #[command(subcommand)]
+    Bench(Bench),
 }
 
 /// Local settings that most commands take.
@@ -184,4 +187,25 @@ pub enum Capture {
     Lobster { messages: PathBuf, book: Option<PathBuf> },
     /// Bitstamp order events (plain or .gz)
     Bitstamp { log: PathBuf },
+    /// CME market by order as CSV (plain or .gz), files of one instrument in order of time
+    CmeMbo {
+        #[arg(required = true, value_name = "CSV")]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Replay an operation file: speed, percentiles, trades, volume, hash
+    Engine(BenchEngine),
+}
+
+#[derive(Debug, Args)]
+pub struct BenchEngine {
+    /// Operation file (OPSF0001)
+    #[arg(long, value_name = "FILE")]
+    pub ops: PathBuf,
+    /// The book without accounts, holds and fees around it
+    #[arg(long)]
+    pub book_only: bool,
 }

@@ -13,6 +13,7 @@ pub mod load;
 pub mod market;
 pub mod node;
 pub mod offline;
+pub mod ops;
 pub mod progress;
 pub mod replay;
 pub mod seal;

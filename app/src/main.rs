@@ -6,13 +6,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use app::cli::{Capture, Cli, Command};
+use app::cli::{Bench, Capture, Cli, Command};
 use app::simulate::Orders;
-use app::{capture, commands, load, replay, serve, verify};
+use app::{capture, commands, load, ops, replay, serve, verify};
 use clap::Parser;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What the command line itself ends with when it makes no sense.
+const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -22,9 +25,13 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("outcry: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(code_of(&error))
         }
     }
+}
+
+fn code_of(error: &anyhow::Error) -> u8 {
+    if error.is::<ops::Error>() { BAD_INPUT } else { 1 }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -61,6 +68,8 @@ fn run(command: Command) -> Result<bool> {
             capture::lobster(&messages, book.as_deref(), out)?
         }
         Command::ReplayCapture(Capture::Bitstamp { log }) => capture::bitstamp(&log, out)?,
+        Command::Bench(Bench::Engine(args)) => ops::bench_engine(&args, out).map(|()| true)?,
+        Command::ReplayCapture(Capture::CmeMbo { files }) => capture::cme_mbo(&files, out)?,
     };
     out.flush()?;
     Ok(passed)
@@ -75,4 +84,23 @@ fn signals() -> Result<Orders> {
         signal_hook::flag::register(signal, Arc::clone(flag)).context("cannot catch a signal")?;
     }
     Ok(orders)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_what_it_should_be_ends_with_2() {
+        let line = [
+            "outcry",
+            "bench",
+            "engine",
+            "--ops",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+        ];
+        let error = run(Cli::parse_from(line).command).unwrap_err();
+        assert_eq!(code_of(&error), 2, "{error:#}");
+        assert_eq!(code_of(&anyhow::anyhow!("another")), 1);
+    }
 }

@@ -3,8 +3,13 @@
 //!
 //! It is a function of its seed and of the events it is shown, and it counts in integers. It keeps
 //! the books at a bounded size for ever: prices return to where they began, and what is open beyond
-//! [`Shape::open_orders`] is canceled. It never reads a clock.
+//! [`Shape::open_orders`] is canceled. It never reads a clock. An *extended* market also sends orders
+//! with terms and lists, and its venue has auctions, limits of risk and kill switches.
 
+mod extended;
+mod venue;
+
+use engine::RULES_VERSION;
 use protocol::command::*;
 use protocol::event::Event;
 use protocol::instrument::{AssetName, InstrumentDefinition, Symbol, filter, flag};
@@ -137,6 +142,17 @@ fn account_name(index: u32) -> AccountName {
     text(&format!("member{}", index + 1))
 }
 
+/// The filters of a market that is not extended.
+const FILTERS: u32 = filter::PRICE
+    | filter::PERCENT_PRICE_BY_SIDE
+    | filter::LOT_SIZE
+    | filter::MARKET_LOT_SIZE
+    | filter::MIN_NOTIONAL
+    | filter::NOTIONAL
+    | filter::MAX_NUM_ORDERS
+    | filter::MAX_POSITION
+    | filter::MAX_NUM_ORDER_AMENDS;
+
 /// The instrument at a place of the list, counted from 0. Each enforced filter is there on one and
 /// missing on another.
 fn definition(index: u32) -> InstrumentDefinition {
@@ -228,7 +244,7 @@ fn definition(index: u32) -> InstrumentDefinition {
             definition.default_stp_mode = StpMode::ExpireMaker;
         }
         // Every filter is there, and each is switched off by its zeros.
-        _ => filters.present = filter::ENFORCED & !filter::MAX_POSITION,
+        _ => filters.present = FILTERS & !filter::MAX_POSITION,
     }
     definition
 }
@@ -236,7 +252,8 @@ fn definition(index: u32) -> InstrumentDefinition {
 /// Genesis, then all that the shape's market needs, in an order in which nothing is refused.
 pub fn venue_commands(shape: &Shape) -> Vec<Command> {
     let envelope = Envelope::INTERNAL;
-    let mut commands: Vec<Command> = vec![Genesis { envelope, seed: 1, rules: 1 }.into()];
+    let genesis = Genesis { envelope, seed: 1, rules: RULES_VERSION };
+    let mut commands: Vec<Command> = vec![genesis.into()];
     for index in 0..shape.instruments {
         commands.push(DefineInstrument { envelope, definition: definition(index) }.into());
     }
@@ -261,7 +278,13 @@ pub fn venue_commands(shape: &Shape) -> Vec<Command> {
     ] {
         commands.push(SetRateLimit { envelope, kind, interval, interval_count, limit }.into());
     }
-    commands.push(SetVenueLimits { envelope, open_orders_max: 1_000 }.into());
+    commands.push(
+        SetVenueLimits {
+            envelope,
+            limits: VenueLimits { open_orders_max: 1_000, ..VenueLimits::default() },
+        }
+        .into(),
+    );
     commands.extend(deposits(shape));
     commands
 }
@@ -334,6 +357,17 @@ pub struct Market {
     gone: OrderId,
     tag: u64,
     requests: u32,
+    extended: bool,
+    /// Its own open lists, of an extended market.
+    lists: Vec<OpenList>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OpenList {
+    list: OrderListId,
+    account: AccountId,
+    instrument: InstrumentId,
+    client_order_id: ClientOrderId,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -365,7 +399,17 @@ impl Market {
             places: HashMap::new(),
             gone: OrderId::NONE,
             requests: 0,
+            extended: false,
+            lists: Vec::new(),
         }
+    }
+
+    /// A market that also sends what only an extended one does.
+    ///
+    /// # Panics
+    /// As [`Market::new`].
+    pub fn extended(seed: u64, shape: Shape, accounts: Range<u32>) -> Market {
+        Market { extended: true, ..Market::new(seed, shape, accounts) }
     }
 
     /// The next command; the caller fills in its origin and its deadline.
@@ -376,6 +420,7 @@ impl Market {
         let too_many = self.open.len() > self.shape.open_orders as usize;
         let mut command = match self.random.below(1_000) {
             _ if too_many && !self.random.one_in(3) => self.cancel(),
+            0..400 if self.extended => self.extended_command(instrument),
             0..480 => self.new_order(instrument, OrderKind::Limit),
             480..600 => self.cancel(),
             600..640 => self.cancel_named(),
@@ -414,13 +459,7 @@ impl Market {
                 if self.accounts.contains(&accepted.request.account.0)
                     && accepted.request.instrument.0 <= self.shape.instruments =>
             {
-                let OrderRequest { account, instrument, quantity, client_order_id, .. } =
-                    accepted.request;
-                let order = accepted.order;
-                if self.open.len() < OPEN_MAX {
-                    self.places.insert(order, self.open.len() as u32);
-                    self.open.push(Open { order, account, instrument, quantity, client_order_id });
-                }
+                self.remember(accepted.order, &accepted.request);
             }
             Event::OrderFilled(filled) if filled.status == OrderStatus::Filled => {
                 self.forget(filled.account, filled.order);
@@ -433,7 +472,16 @@ impl Market {
                         (amended.quantity, amended.client_order_id);
                 }
             }
+            _ if self.extended => self.observe_extended(event),
             _ => {}
+        }
+    }
+
+    fn remember(&mut self, order: OrderId, request: &OrderRequest) {
+        let OrderRequest { account, instrument, quantity, client_order_id, .. } = *request;
+        if self.open.len() < OPEN_MAX {
+            self.places.insert(order, self.open.len() as u32);
+            self.open.push(Open { order, account, instrument, quantity, client_order_id });
         }
     }
 
@@ -551,6 +599,10 @@ impl Market {
         if self.random.one_in(3) {
             request.stp_mode = self.random.pick(&StpMode::ALL[..5]);
         }
+        // It takes two.
+        if self.extended && self.random.one_in(4) {
+            request.stp_mode = StpMode::Transfer;
+        }
         if self.random.one_in(50) {
             (request.strategy_id, request.strategy_type) = (-1, 1_000_000);
         }
@@ -627,7 +679,12 @@ impl Market {
         if self.random.one_in(4) {
             request.client_order_id = open.client_order_id;
         }
+        let terms = match self.extended && self.random.one_in(3) {
+            true => self.add_terms(&mut request),
+            false => OrderTerms::NONE,
+        };
         CancelReplace {
+            terms,
             envelope: Envelope::INTERNAL,
             mode: self.random.pick(CancelReplaceMode::ALL),
             restrictions: self.restrictions(),
@@ -702,7 +759,7 @@ impl Market {
                 4 => it.account = AccountId(id),
                 _ => it.order = order,
             },
-            _ => {}
+            other => self.spoil_extended(other, number, id, order),
         }
     }
 
@@ -811,7 +868,7 @@ impl Slots {
         let mut sent = *origin;
         match (&command, step.numbering) {
             (Command::Genesis(genesis), _) => {
-                self.has_genesis |= genesis.rules == 1;
+                self.has_genesis |= genesis.rules == RULES_VERSION;
                 sent = Origin::default();
             }
             (Command::Tick(_), _) => sent = Origin::default(),
@@ -855,15 +912,34 @@ pub struct RandomLog {
     /// What puts the venue back as it was.
     mending: Vec<Command>,
     transfers: u64,
+    extended: bool,
+    /// What ends the auctions and halts of an extended log, later.
+    endings: Vec<Command>,
+    /// Stored time of the last step.
+    now: u64,
 }
 
 const SLOTS: u64 = 4;
 
 impl RandomLog {
     pub fn new(seed: u64, shape: Shape) -> RandomLog {
+        RandomLog::build(seed, shape, false)
+    }
+
+    /// A log of an extended market.
+    pub fn extended(seed: u64, shape: Shape) -> RandomLog {
+        RandomLog::build(seed, shape, true)
+    }
+
+    fn build(seed: u64, shape: Shape, extended: bool) -> RandomLog {
         let mut random = Random(seed);
-        let market = Market::new(random.next(), shape, 1..shape.accounts + 1);
-        let mut venue = venue_commands(&shape).into_iter();
+        let mut market = Market::new(random.next(), shape, 1..shape.accounts + 1);
+        market.extended = extended;
+        let mut venue = venue_commands(&shape);
+        if extended {
+            venue.extend(venue::more_venue_commands(&shape));
+        }
+        let mut venue = venue.into_iter();
         let mut beginning: Vec<Step> = Vec::new();
         if random.one_in(2) {
             beginning.push(Step::new(Tick { envelope: Envelope::INTERNAL }));
@@ -874,7 +950,17 @@ impl RandomLog {
         beginning.extend(joins);
         beginning.extend(venue.map(Step::new));
         beginning.reverse();
-        RandomLog { random, shape, market, beginning, mending: Vec::new(), transfers: 0 }
+        RandomLog {
+            random,
+            shape,
+            market,
+            beginning,
+            mending: Vec::new(),
+            transfers: 0,
+            extended,
+            endings: Vec::new(),
+            now: BEGINNING_NS,
+        }
     }
 
     #[expect(clippy::should_implement_trait, reason = "it never ends, and it is shown events")]
@@ -889,16 +975,18 @@ impl RandomLog {
             10..1_000 => random.below(20 * MILLISECOND_NS),
             _ => 0,
         };
+        self.now += advance_ns;
         let slot = random.below(SLOTS - 1) as u8;
         let mut step = Step { advance_ns, slot, ..Step::new(joined(0)) };
         step.command = match random.below(1_000) {
             0..10 => Tick { envelope: Envelope::INTERNAL }.into(),
             10..12 => joined(random.next()).into(),
-            12..35 => match self.mending.pop() {
-                Some(command) => command,
-                None => self.market.next(),
-            },
+            12..35 => self.mending.pop().unwrap_or_else(|| self.market.next()),
             35..65 => self.venue_command(),
+            65..85 if self.extended => self.more_venue_command(),
+            85..105 if self.extended => Tick { envelope: Envelope::INTERNAL }.into(),
+            105..165 if self.extended => self.mending.pop().unwrap_or_else(|| self.market.next()),
+            165..174 if self.extended => self.endings.pop().unwrap_or_else(|| self.market.next()),
             _ => self.market.next(),
         };
         match self.random.below(400) {
@@ -932,7 +1020,7 @@ impl RandomLog {
                 SetInstrumentStatus { envelope, symbol, status }.into()
             }
             18..22 => {
-                let definition = definition(instrument);
+                let definition = self.definition(instrument);
                 self.mending.push(DefineInstrument { envelope, definition }.into());
                 let definition = self.redefine(definition);
                 DefineInstrument { envelope, definition }.into()
@@ -959,12 +1047,29 @@ impl RandomLog {
             }
             .into(),
             36..38 => {
-                self.mending.push(SetVenueLimits { envelope, open_orders_max: 1_000 }.into());
+                self.mending.push(
+                    SetVenueLimits {
+                        envelope,
+                        limits: VenueLimits { open_orders_max: 1_000, ..VenueLimits::default() },
+                    }
+                    .into(),
+                );
                 let open_orders_max = self.random.below(12) as u32;
-                SetVenueLimits { envelope, open_orders_max }.into()
+                SetVenueLimits {
+                    envelope,
+                    limits: VenueLimits { open_orders_max, ..VenueLimits::default() },
+                }
+                .into()
             }
             38 => SetRules { envelope, rules: self.random.below(3) as u32 }.into(),
             _ => Genesis { envelope, seed: 2, rules: self.random.below(3) as u32 }.into(),
+        }
+    }
+
+    fn definition(&self, index: u32) -> InstrumentDefinition {
+        match self.extended {
+            true => venue::extended_definition(index),
+            false => definition(index),
         }
     }
 
@@ -1047,7 +1152,10 @@ impl RandomLog {
             11 => definition.flags = random.next() as u32,
             12 => definition.allowed_stp_modes = 1 | random.below(64) as u16,
             13 => definition.reference_price = Price(random.below(2) * 100 * COIN),
-            14 => filters.present = random.next() as u32 & filter::ENFORCED,
+            14 => {
+                let all = if self.extended { filter::KNOWN } else { FILTERS };
+                filters.present = random.next() as u32 & all;
+            }
             15 => filters.price.tick = Price(filters.price.tick.0 * 10),
             16 => filters.lot_size.step = Quantity(filters.lot_size.step.0 * 10),
             17 => {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use engine::{Engine, EventSink};
-use protocol::record::{RECORD_LENGTH_MAX, encode_into};
+use protocol::record::encode;
 use protocol::{Event, EventRecord, Records, RollingHash};
 use store::Reader;
 use store::reader::From;
@@ -33,18 +33,26 @@ impl std::fmt::Display for Outcome {
 /// Collects a command's events and hashes them as the event log does.
 struct Replayed {
     hash: RollingHash,
+    /// The records of the command's events.
+    records: Vec<u8>,
     events: Vec<Event>,
     keeps_events: bool,
 }
 
 impl EventSink for Replayed {
     fn emit<E: EventRecord>(&mut self, event: E) {
-        let mut bytes = [0; RECORD_LENGTH_MAX];
-        let length = encode_into(&event, &mut bytes);
-        self.hash.add(&bytes[..length]);
+        encode(&event, &mut self.records);
         if self.keeps_events {
             self.events.push(event.into());
         }
+    }
+}
+
+impl Replayed {
+    fn end_command(&mut self) -> RollingHash {
+        self.hash.add(&self.records);
+        self.records.clear();
+        self.hash
     }
 }
 
@@ -101,7 +109,7 @@ pub fn replay(data: &Path, to: u64, quiet: bool, out: &mut dyn Write) -> Result<
     let mut engine = begin.engine;
     let mut live = Live::open(&folder, begin.facts.events_position)?;
     let hash = RollingHash(begin.facts.events_hash);
-    let mut sink = Replayed { hash, events: Vec::new(), keeps_events: !quiet };
+    let mut sink = Replayed { hash, records: Vec::new(), events: Vec::new(), keeps_events: !quiet };
     let mut commands = Commands::of(&folder, begin.facts.commands_position)?;
     let mut story = Story::new();
     let mut text = String::new();
@@ -126,7 +134,7 @@ pub fn replay(data: &Path, to: u64, quiet: bool, out: &mut dyn Write) -> Result<
                     writeln!(out, "  {}", text.trim_end())?;
                 }
             }
-            live.compare(input.sequence.0, sink.hash.0)
+            live.compare(input.sequence.0, sink.end_command().0)
         })?;
         let (done, all) = commands.progress();
         progress.show(done, all, engine.last_sequence().0);
@@ -149,10 +157,9 @@ pub fn outcome_of(engine: &Engine, events_hash: u64) -> Outcome {
 pub fn check_records(payload: &[u8], hash: &mut RollingHash) -> Result<u32> {
     let mut count = 0;
     for view in Records::new(payload) {
-        let view = view?;
-        Event::decode(&view)?;
-        hash.add(view.bytes);
+        Event::decode(&view?)?;
         count += 1;
     }
+    hash.add(payload);
     Ok(count)
 }

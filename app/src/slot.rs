@@ -101,7 +101,13 @@ impl Slot {
     pub fn push(&mut self, command: &Command) -> Result<(), Full> {
         self.buffer.clear();
         command.encode(&mut self.buffer);
-        let places_an_order = matches!(command, Command::NewOrder(_) | Command::CancelReplace(_));
+        let places_an_order = matches!(
+            command,
+            Command::NewOrder(_)
+                | Command::NewOrderWithTerms(_)
+                | Command::NewOrderList(_)
+                | Command::CancelReplace(_)
+        );
         let class = if places_an_order { Class::Order } else { Class::Urgent };
         self.ring.push(&self.buffer, class)?;
         self.waker.wake();

@@ -12,6 +12,17 @@ use protocol::*;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
+/// Filters that a definition is told with; the others are told by their bits.
+const TOLD: u32 = filter::PRICE
+    | filter::PERCENT_PRICE_BY_SIDE
+    | filter::LOT_SIZE
+    | filter::MARKET_LOT_SIZE
+    | filter::MIN_NOTIONAL
+    | filter::NOTIONAL
+    | filter::MAX_NUM_ORDERS
+    | filter::MAX_POSITION
+    | filter::MAX_NUM_ORDER_AMENDS;
+
 /// Client order ids that begin so were made by a gateway.
 pub const AUTOMATIC: &str = "auto";
 
@@ -136,7 +147,9 @@ impl Story {
                 write!(out, "limit {} {}", it.kind, it.limit)?;
                 write!(out, " per {} {}", it.interval_count, it.interval)
             }
-            Event::VenueLimitsSet(it) => write!(out, "open_orders_max {}", it.open_orders_max),
+            Event::VenueLimitsSet(it) => {
+                write!(out, "open_orders_max {}", it.limits.open_orders_max)
+            }
             Event::TransferExecuted(it) => {
                 let (account, asset) = (self.account(it.account), self.asset(it.asset));
                 let what = it.direction.as_str().to_ascii_lowercase();
@@ -297,7 +310,9 @@ impl Story {
                 write!(out, "limit {} {}", it.kind, it.limit)?;
                 write!(out, " per {} {}", it.interval_count, it.interval)
             }
-            Command::SetVenueLimits(it) => write!(out, "open_orders_max {}", it.open_orders_max),
+            Command::SetVenueLimits(it) => {
+                write!(out, "open_orders_max {}", it.limits.open_orders_max)
+            }
             Command::Transfer(it) => {
                 let verb = match it.direction {
                     TransferDirection::Deposit => "deposit",
@@ -546,9 +561,9 @@ fn write_filters(filters: &Filters, out: &mut impl Write) -> fmt::Result {
     if filters.has(filter::MAX_NUM_ORDER_AMENDS) {
         write!(out, " max_amends {}", filters.max_num_order_amends)?;
     }
-    match filters.present & !filter::ENFORCED {
+    match filters.present & !TOLD {
         0 => Ok(()),
-        others => write!(out, " not_enforced {others}"),
+        others => write!(out, " filters {others}"),
     }
 }
 

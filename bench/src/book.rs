@@ -3,25 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::workload::{BUY, Kind, Operation};
-
-/// What came of some operations.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
-    pub trades: u64,
-    pub volume: u64,
-    /// Over makers and quantities of the trades, in order.
-    pub hash: u64,
-}
-
-impl Outcome {
-    pub fn add(&mut self, maker: u64, quantity: u64) {
-        self.trades += 1;
-        self.volume += quantity;
-        let mixed = self.hash.rotate_left(5) ^ maker;
-        self.hash = mixed.wrapping_add(quantity.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    }
-}
+use app::ops::{BUY, Kind, Operation, Outcome, Refused, Subject};
 
 /// Orders of one price, oldest first: id and what remains.
 type Queue = VecDeque<(u64, u64)>;
@@ -107,5 +89,23 @@ impl Book {
             self.levels(side).entry(price).or_default().push_back((id, quantity));
             self.orders.insert(id, (side, price));
         }
+    }
+}
+
+impl Subject for Book {
+    type Prepared = Operation;
+
+    fn prepare(&mut self, operation: &Operation) -> Result<Operation, String> {
+        Ok(*operation)
+    }
+
+    #[inline]
+    fn apply(&mut self, operation: &Operation) {
+        Book::apply(self, operation, |_| {});
+    }
+
+    fn settle(&mut self, _: &[Operation], outcome: &mut Outcome) -> Result<(), Refused> {
+        *outcome = self.outcome;
+        Ok(())
     }
 }

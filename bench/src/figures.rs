@@ -1,81 +1,13 @@
 //! Times of many operations, and what is printed of them.
 
 use std::fmt;
-use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
 use crate::Result;
 
 /// Quantiles that are printed.
-pub const QUANTILES: [f64; 4] = [0.5, 0.99, 0.999, 0.9999];
-pub const QUANTILE_NAMES: [&str; 4] = ["p50", "p99", "p99.9", "p99.99"];
-
-/// What is timed: reading the clock for each operation costs as much as some operations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Timing {
-    /// All operations together: for operations per second.
-    Whole,
-    /// Each one: for percentiles.
-    Each,
-}
-
-/// Runs only while operations run; what prepares them is not timed.
-pub struct Stopwatch {
-    timing: Timing,
-    began: Instant,
-    last: Instant,
-    elapsed: Duration,
-    laps: Vec<u64>,
-    histogram: Histogram<u64>,
-    operations: u64,
-}
-
-impl Stopwatch {
-    pub fn new(timing: Timing) -> Result<Stopwatch> {
-        let now = Instant::now();
-        Ok(Stopwatch {
-            timing,
-            began: now,
-            last: now,
-            elapsed: Duration::ZERO,
-            laps: Vec::with_capacity(1 << 12),
-            histogram: histogram()?,
-            operations: 0,
-        })
-    }
-
-    pub fn start(&mut self) {
-        self.began = Instant::now();
-        self.last = self.began;
-    }
-
-    /// One operation is done.
-    #[inline]
-    pub fn lap(&mut self) {
-        self.operations += 1;
-        if self.timing == Timing::Each {
-            let now = Instant::now();
-            self.laps.push((now - self.last).as_nanos() as u64);
-            self.last = now;
-        }
-    }
-
-    pub fn stop(&mut self) {
-        self.elapsed += self.began.elapsed();
-        for lap in self.laps.drain(..) {
-            self.histogram.saturating_record(lap);
-        }
-    }
-
-    pub fn per_second(&self) -> f64 {
-        self.operations as f64 / self.elapsed.as_secs_f64()
-    }
-
-    pub fn histogram(&self) -> &Histogram<u64> {
-        &self.histogram
-    }
-}
+const QUANTILES: [f64; 4] = [0.5, 0.99, 0.999, 0.9999];
 
 /// For times in nanoseconds, up to an hour, in three digits.
 pub fn histogram() -> Result<Histogram<u64>> {
@@ -95,8 +27,13 @@ impl Figures {
     }
 
     pub fn add_times(&mut self, histogram: &Histogram<u64>) {
-        for (values, quantile) in self.quantiles.iter_mut().zip(QUANTILES) {
-            values.push(histogram.value_at_quantile(quantile));
+        self.add_quantiles(QUANTILES.map(|quantile| histogram.value_at_quantile(quantile)));
+    }
+
+    /// p50, p99, p99.9 and p99.99 of one round.
+    pub fn add_quantiles(&mut self, quantiles: [u64; 4]) {
+        for (values, value) in self.quantiles.iter_mut().zip(quantiles) {
+            values.push(value);
         }
     }
 

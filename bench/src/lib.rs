@@ -5,12 +5,10 @@
 
 pub mod book;
 pub mod engine_bench;
-pub mod exchange;
 pub mod figures;
 pub mod gateway_bench;
 pub mod machine;
 pub mod pipeline_bench;
-pub mod sink;
 pub mod tape;
 pub mod workload;
 

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::thread::available_parallelism;
-use std::time::Instant;
 
 /// `2 cores, normal priority`.
 pub fn describe() -> String {
@@ -23,14 +22,4 @@ fn is_real_time() -> Option<bool> {
     let (_, fields) = stat.rsplit_once(')')?;
     let policy = fields.split_whitespace().nth(POLICY)?;
     Some(matches!(policy, "1" | "2"))
-}
-
-/// What it takes to read the clock, in nanoseconds: a part of everything timed one by one.
-pub fn clock_ns() -> u64 {
-    const READINGS: u32 = 100_000;
-    let began = Instant::now();
-    for _ in 0..READINGS {
-        std::hint::black_box(Instant::now());
-    }
-    (began.elapsed() / READINGS).as_nanos() as u64
 }

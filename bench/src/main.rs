@@ -16,21 +16,7 @@ use replication::Durability;
 #[derive(Debug, Parser)]
 enum Arguments {
     /// The engine alone on a random market and, beside a naive book, on mixes of operations
-    Engine {
-        /// Operations of each mix
-        #[arg(long, default_value_t = FULL_SIZE)]
-        operations: usize,
-        /// Commands of the random market
-        #[arg(long, default_value_t = 500_000)]
-        commands: u64,
-        #[arg(long, default_value_t = 7)]
-        seed: u64,
-        #[arg(long, default_value_t = 3)]
-        rounds: usize,
-        /// Only these mixes
-        #[arg(long = "mix", value_enum, default_values_t = MixName::value_variants().to_vec())]
-        mixes: Vec<MixName>,
-    },
+    Engine(engine_bench::Arguments),
     /// The whole path, for each durability, in temporary folders
     Pipeline {
         /// Commands of the throughput run
@@ -93,28 +79,11 @@ enum Arguments {
     },
     /// Writes an operation file
     Operations {
-        mix: MixName,
+        mix: Mix,
         file: PathBuf,
         #[arg(long, default_value_t = FULL_SIZE)]
         operations: usize,
     },
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum MixName {
-    A,
-    B,
-    C,
-}
-
-impl From<MixName> for Mix {
-    fn from(name: MixName) -> Mix {
-        match name {
-            MixName::A => Mix::A,
-            MixName::B => Mix::B,
-            MixName::C => Mix::C,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -148,11 +117,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<()> {
     let tell = &mut |line: &str| println!("{line}");
     match arguments {
-        Arguments::Engine { operations, commands, seed, rounds, mixes } => {
-            let mixes = mixes.into_iter().map(Mix::from).collect();
-            let options = engine_bench::Options { operations, commands, seed, rounds, mixes };
-            engine_bench::run(&options, tell)
-        }
+        Arguments::Engine(arguments) => engine_bench::run(&arguments, Vec::new(), tell),
         Arguments::Pipeline {
             commands,
             latency,
@@ -196,7 +161,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Arguments::Serve { folder, durability } => gateway_bench::serve(&folder, &durability),
         Arguments::Echo { folder, .. } => gateway_bench::echo(&folder),
         Arguments::Operations { mix, file, operations } => {
-            Ok(std::fs::write(file, Workload::generate(mix.into(), operations).encode())?)
+            Ok(std::fs::write(file, Workload::generate(mix, operations).encode())?)
         }
     }
 }

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use app::events::EventReader;
 use app::market::Shape;
 use app::node::{Node, NodeOptions, Readers, Running, Threads, Waiting, Waker};
+use app::ops::QUANTILE_NAMES;
 use app::slot::Slot;
 use protocol::{Command, Event, Stamp};
 use replication::{Durability, SystemClock};
 
-use crate::figures::{Figures, QUANTILE_NAMES, histogram};
+use crate::figures::{Figures, histogram};
 use crate::tape::{Length, Tape};
 use crate::{Result, machine};
 

@@ -1,41 +1,15 @@
-//! Deterministic operation files: the same bytes on every machine.
-//!
-//! ```text
-//! file:       "OPSF0001" | prefill u64 | operations u64 | next id u64 | operations …
-//! operation:  kind u8 | side u8 | 6 zeros | id u64 | price i64 | quantity u64
-//! ```
-//! Little endian. Kinds: 0 GTC limit, 1 IOC limit, 2 cancel, 3 replace (loses priority: same id, new
-//! price, quantity is the new open quantity). Sides: 0 buy, 1 sell. Prices are ticks. Every cancel
-//! and replace names a live order; the prefill does not trade.
+//! Deterministic operations, as `app::ops` describes their file: the same bytes on every machine.
 
 use std::collections::HashMap;
 
-use crate::book::{Book, Outcome};
+use app::ops::{BUY, CHUNK, Chunk, Error, Kind, Operation, Operations, Outcome, SELL, See};
 
-/// What is asked of the book.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Kind {
-    Limit,
-    ImmediateOrCancel,
-    Cancel,
-    Replace,
-}
+use clap::ValueEnum;
 
-pub const BUY: u8 = 0;
-pub const SELL: u8 = 1;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Operation {
-    pub kind: Kind,
-    pub side: u8,
-    pub id: u64,
-    pub price: i64,
-    pub quantity: u64,
-}
+use crate::book::Book;
 
 /// Which mix of operations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mix {
     /// A small book whose orders are replaced most of the time.
     A,
@@ -67,6 +41,15 @@ impl Mix {
             Mix::C => (450_905, 11_474_542, 0x9f69_900b_3160_8283),
         };
         Outcome { trades, volume, hash }
+    }
+
+    /// What a machine that is not busy with other things gives the naive book.
+    pub fn naive_per_second_min(self) -> f64 {
+        match self {
+            Mix::A => 7e6,
+            Mix::B => 10e6,
+            Mix::C => 3e6,
+        }
     }
 }
 
@@ -101,6 +84,19 @@ impl Workload {
             bytes.extend_from_slice(&operation.quantity.to_le_bytes());
         }
         bytes
+    }
+}
+
+impl Operations for &Workload {
+    fn each_chunk(&mut self, see: See<'_>) -> Result<(), Error> {
+        let mut first = 0;
+        for (part, is_timed) in [(&self.prefill, false), (&self.operations, true)] {
+            for operations in part.chunks(CHUNK) {
+                see(Chunk { operations, first, is_timed })?;
+                first += operations.len() as u64;
+            }
+        }
+        Ok(())
     }
 }
 

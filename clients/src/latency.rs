@@ -11,15 +11,22 @@ const LATENCY_NS_MAX: u64 = 600 * 1_000_000_000;
 const DIGITS: u8 = 3;
 
 /// Times in nanoseconds.
-pub(crate) struct Latencies(Histogram<u64>);
+#[derive(Clone)]
+pub struct Latencies(Histogram<u64>);
 
-impl Latencies {
-    pub(crate) fn new() -> Latencies {
+impl Default for Latencies {
+    fn default() -> Latencies {
         let histogram = Histogram::new_with_bounds(1, LATENCY_NS_MAX, DIGITS);
         Latencies(histogram.expect("constant bounds are legal"))
     }
+}
 
-    pub(crate) fn record(&mut self, nanoseconds: u64) {
+impl Latencies {
+    pub fn new() -> Latencies {
+        Latencies::default()
+    }
+
+    pub fn record(&mut self, nanoseconds: u64) {
         self.0.saturating_record(nanoseconds.max(1));
     }
 
@@ -32,6 +39,11 @@ impl Latencies {
             p999_ns: self.0.value_at_quantile(0.999),
             max_ns: self.0.max(),
         }
+    }
+
+    /// p50, p99, p99.9 and p99.99.
+    pub fn tail_ns(&self) -> [u64; 4] {
+        [0.5, 0.99, 0.999, 0.9999].map(|quantile| self.0.value_at_quantile(quantile))
     }
 }
 

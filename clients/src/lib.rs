@@ -24,7 +24,7 @@ mod wire;
 
 pub use credentials::Credentials;
 pub use handshake::{Endpoint, HandshakeError};
-pub use latency::Percentiles;
+pub use latency::{Latencies, Percentiles};
 pub use session::SessionError;
 pub use usage::{CpuTime, memory_bytes};
 pub use wire::WireError;

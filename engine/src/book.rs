@@ -1,53 +1,73 @@
 //! The resting orders of one instrument, by price and time.
 //!
-//! Levels lie in a slab, linked from best to worst; an ordered map by price is touched only when a
-//! level appears or vanishes. Orders lie in [`Orders`] and are linked within their level, so that
-//! best price and cancel take no search.
+//! A level is a queue of orders, linked from the oldest to the youngest; orders know their queue,
+//! so that a cancel takes no search. [`Ladder`] finds queues by price and knows the best.
 
-use crate::orders::{Order, Orders, Phase, Slot};
-use alloc::collections::BTreeMap;
+use crate::divisor::Divisor;
+use crate::ladder::Ladder;
+use crate::slab::{Order, Phase, Slab, Slot};
 use alloc::vec::Vec;
-use core::ops::Bound;
 use protocol::{Amount, Price, Quantity, Side};
 
 /// One price level: what the public depth shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Level {
     pub price: Price,
-    /// Σ remaining.
+    /// Σ shown: all that remains, of icebergs their shown part.
     pub quantity: Amount,
     pub orders: u32,
 }
 
-const NONE: u32 = u32::MAX;
-
-#[derive(Debug)]
-struct Node {
-    level: Level,
-    side: Side,
+/// The orders of one level: half a line of memory.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(32))]
+struct Queue {
+    price: Price,
+    /// Σ shown: fewer than 2^32 orders of less than 2^63 fit into 96 bits.
+    quantity: u64,
+    quantity_high: u32,
+    orders: u32,
     oldest: Slot,
     youngest: Slot,
-    better: u32,
-    worse: u32,
 }
 
-#[derive(Debug, Default)]
-struct Ladder {
-    by_price: BTreeMap<Price, u32>,
-    best: Option<u32>,
+const _: () = assert!(size_of::<Queue>() == 32);
+
+impl Queue {
+    #[inline]
+    fn level(&self) -> Level {
+        let quantity = u128::from(self.quantity_high) << 64 | u128::from(self.quantity);
+        Level { price: self.price, quantity: Amount(quantity as i128), orders: self.orders }
+    }
+
+    #[inline]
+    fn add(&mut self, quantity: Quantity) {
+        let (sum, carries) = self.quantity.overflowing_add(quantity.0);
+        self.quantity = sum;
+        self.quantity_high += u32::from(carries);
+    }
+
+    #[inline]
+    fn subtract(&mut self, quantity: Quantity) {
+        let (rest, borrows) = self.quantity.overflowing_sub(quantity.0);
+        self.quantity = rest;
+        // Below zero stops here: overflows are checked.
+        self.quantity_high -= u32::from(borrows);
+    }
 }
 
-/// **Invariants:** a level exists exactly while orders rest at it; its sums are theirs; `best` is
-/// the highest bid or the lowest ask; a book never crosses between commands.
-#[derive(Debug, Default)]
+/// **Invariants:** a level exists exactly while orders rest at it; its sums are theirs; a book never
+/// crosses between commands, but while an auction collects.
+#[derive(Debug)]
 pub(crate) struct Book {
-    nodes: Vec<Node>,
+    queues: Vec<Queue>,
     free: Vec<u32>,
     bids: Ladder,
     asks: Ladder,
 }
 
 /// Would an order of this side and limit trade at `price`?
+#[inline]
 pub(crate) fn crosses(side: Side, limit: Price, price: Price) -> bool {
     match side {
         Side::Buy => price <= limit,
@@ -56,6 +76,21 @@ pub(crate) fn crosses(side: Side, limit: Price, price: Price) -> bool {
 }
 
 impl Book {
+    /// A book whose prices are multiples of the tick, nearly always; 0 if nothing is known.
+    pub(crate) fn new(tick: Price) -> Book {
+        let grid = match tick.0 {
+            0 => Divisor::NOTHING,
+            tick => Divisor::new(tick),
+        };
+        Book {
+            queues: Vec::new(),
+            free: Vec::new(),
+            bids: Ladder::new(Side::Buy, grid),
+            asks: Ladder::new(Side::Sell, grid),
+        }
+    }
+
+    #[inline]
     fn ladder(&self, side: Side) -> &Ladder {
         match side {
             Side::Buy => &self.bids,
@@ -63,6 +98,7 @@ impl Book {
         }
     }
 
+    #[inline]
     fn ladder_mut(&mut self, side: Side) -> &mut Ladder {
         match side {
             Side::Buy => &mut self.bids,
@@ -70,167 +106,134 @@ impl Book {
         }
     }
 
+    #[inline]
     pub(crate) fn best(&self, side: Side) -> Option<Price> {
-        self.ladder(side).best.map(|at| self.nodes[at as usize].level.price)
+        self.ladder(side).best().map(|at| self.queues[at as usize].price)
     }
 
     /// The oldest order of the best level.
+    #[inline]
     pub(crate) fn front(&self, side: Side) -> Option<Slot> {
-        self.ladder(side).best.map(|at| self.nodes[at as usize].oldest)
+        self.ladder(side).best().map(|at| self.queues[at as usize].oldest)
     }
 
     /// Levels from best to worst.
     pub(crate) fn levels(&self, side: Side) -> impl Iterator<Item = Level> + '_ {
-        self.level_indexes(side).map(|at| self.nodes[at as usize].level)
-    }
-
-    fn level_indexes(&self, side: Side) -> impl Iterator<Item = u32> + '_ {
-        let worse = |at: &u32| Some(self.nodes[*at as usize].worse).filter(|at| *at != NONE);
-        core::iter::successors(self.ladder(side).best, worse)
+        self.ladder(side).levels().map(|at| self.queues[at as usize].level())
     }
 
     /// Orders from best to worst price, oldest first.
     pub(crate) fn orders<'a>(
         &'a self,
-        orders: &'a Orders,
+        slab: &'a Slab,
         side: Side,
     ) -> impl Iterator<Item = Slot> + 'a {
-        self.level_indexes(side).flat_map(|at| self.queue_from(orders, at))
+        self.ladder(side).levels().flat_map(|at| self.queue_from(slab, at))
     }
 
     /// Orders of one level, oldest first.
     pub(crate) fn queue<'a>(
         &'a self,
-        orders: &'a Orders,
+        slab: &'a Slab,
         side: Side,
         price: Price,
     ) -> impl Iterator<Item = Slot> + 'a {
-        let at = self.ladder(side).by_price.get(&price).copied();
-        at.into_iter().flat_map(|at| self.queue_from(orders, at))
+        let at = self.ladder(side).find(price);
+        at.into_iter().flat_map(|at| self.queue_from(slab, at))
     }
 
-    fn queue_from<'a>(&'a self, orders: &'a Orders, at: u32) -> impl Iterator<Item = Slot> + 'a {
-        let first = Some(self.nodes[at as usize].oldest).filter(|slot| !slot.is_none());
-        core::iter::successors(first, |slot| {
-            Some(orders.get(*slot).younger).filter(|slot| !slot.is_none())
-        })
+    fn queue_from<'a>(&'a self, slab: &'a Slab, at: u32) -> impl Iterator<Item = Slot> + 'a {
+        let first = self.queues[at as usize].oldest.some();
+        core::iter::successors(first, |slot| slab.get(*slot).younger.some())
     }
 
-    /// The order joins the end of its price's queue. Returns the level after it.
-    pub(crate) fn insert(&mut self, orders: &mut Orders, slot: Slot) -> Level {
-        let order = orders.get(slot);
-        let (side, price, remaining) = (order.request.side, order.request.price, order.remaining());
-        let at = match self.ladder(side).by_price.get(&price) {
-            Some(at) => *at,
-            None => self.open_level(side, price),
+    /// The order joins the end of its price's queue and shows so much of itself. Returns the level
+    /// after it.
+    #[inline(always)]
+    pub(crate) fn insert(&mut self, slab: &mut Slab, slot: Slot, shown: Quantity) -> Level {
+        let Order { side, price, .. } = *slab.get(slot);
+        let place = self.ladder_mut(side).place(price);
+        let (at, youngest) = match self.ladder(side).level(place) {
+            Some(at) => {
+                let queue = &mut self.queues[at as usize];
+                queue.add(shown);
+                queue.orders += 1;
+                (at, core::mem::replace(&mut queue.youngest, slot))
+            }
+            None => {
+                let (quantity, quantity_high) = (shown.0, 0);
+                let (oldest, youngest) = (slot, slot);
+                let queue = Queue { price, quantity, quantity_high, orders: 1, oldest, youngest };
+                let at = self.add_queue(queue);
+                self.ladder_mut(side).put(place, at);
+                (at, Slot::NONE)
+            }
         };
-        let node = &mut self.nodes[at as usize];
-        let youngest = core::mem::replace(&mut node.youngest, slot);
-        if node.oldest.is_none() {
-            node.oldest = slot;
-        }
-        node.level.quantity += remaining.into();
-        node.level.orders += 1;
-        let level = node.level;
-        if !youngest.is_none() {
-            orders.get_mut(youngest).younger = slot;
-        }
-        let order = orders.get_mut(slot);
+        slab.get_mut(youngest).younger = slot;
+        let order = slab.get_mut(slot);
         order.older = youngest;
         order.younger = Slot::NONE;
-        order.phase = Phase::Resting { level: at };
-        level
+        order.phase = Phase::Resting;
+        order.queue = at;
+        self.queues[at as usize].level()
     }
 
-    /// Takes `quantity` off what the level of a resting order shows. Returns the level after it.
-    pub(crate) fn reduce(&mut self, order: &Order, quantity: Quantity) -> Level {
-        let level = &mut self.nodes[resting_level(order) as usize].level;
-        level.quantity -= quantity.into();
-        assert!(level.quantity >= Amount::ZERO, "level {} below zero", level.price);
-        *level
-    }
-
-    /// The order leaves its queue with all that remains of it. Returns the level after it.
-    pub(crate) fn remove(&mut self, orders: &mut Orders, slot: Slot) -> Level {
-        let order = orders.get(slot);
-        let at = resting_level(order);
-        let (older, younger, remaining) = (order.older, order.younger, order.remaining());
-        if !older.is_none() {
-            orders.get_mut(older).younger = younger;
-        }
-        if !younger.is_none() {
-            orders.get_mut(younger).older = older;
-        }
-        let node = &mut self.nodes[at as usize];
-        if older.is_none() {
-            node.oldest = younger;
-        }
-        if younger.is_none() {
-            node.youngest = older;
-        }
-        node.level.quantity -= remaining.into();
-        node.level.orders -= 1;
-        let level = node.level;
-        if level.orders == 0 {
-            assert!(level.quantity.is_zero(), "an empty level shows {}", level.quantity);
-            self.close_level(at);
-        }
-        orders.get_mut(slot).phase = Phase::Running;
-        level
-    }
-
-    fn open_level(&mut self, side: Side, price: Price) -> u32 {
-        let by_price = &self.ladder(side).by_price;
-        let below = by_price.range(..price).next_back().map_or(NONE, |(_, at)| *at);
-        let above = by_price
-            .range((Bound::Excluded(price), Bound::Unbounded))
-            .next()
-            .map_or(NONE, |(_, at)| *at);
-        let (better, worse) = match side {
-            Side::Buy => (above, below),
-            Side::Sell => (below, above),
-        };
-        let level = Level { price, quantity: Amount::ZERO, orders: 0 };
-        let (oldest, youngest) = (Slot::NONE, Slot::NONE);
-        let node = Node { level, side, oldest, youngest, better, worse };
-        let at = match self.free.pop() {
+    #[inline]
+    fn add_queue(&mut self, queue: Queue) -> u32 {
+        match self.free.pop() {
             Some(at) => {
-                self.nodes[at as usize] = node;
+                self.queues[at as usize] = queue;
                 at
             }
             None => {
-                self.nodes.push(node);
-                u32::try_from(self.nodes.len() - 1).expect("fewer than 2^32 levels")
+                self.queues.push(queue);
+                u32::try_from(self.queues.len() - 1).expect("fewer than 2^32 levels")
             }
-        };
-        self.link(side, better, worse, at, at);
-        self.ladder_mut(side).by_price.insert(price, at);
-        at
+        }
     }
 
-    fn close_level(&mut self, at: u32) {
-        let node = &self.nodes[at as usize];
-        let (side, price, better, worse) = (node.side, node.level.price, node.better, node.worse);
-        self.link(side, better, worse, worse, better);
-        self.ladder_mut(side).by_price.remove(&price);
-        self.free.push(at);
+    /// Takes `quantity` off what the level of a resting order shows. Returns the level after it.
+    #[inline]
+    pub(crate) fn reduce(&mut self, order: &Order, quantity: Quantity) -> Level {
+        assert_rests(order);
+        let queue = &mut self.queues[order.queue as usize];
+        queue.subtract(quantity);
+        queue.level()
     }
 
-    /// Sets what the neighbours `better` and `worse` of a place see there.
-    fn link(&mut self, side: Side, better: u32, worse: u32, seen_below: u32, seen_above: u32) {
-        match better {
-            NONE => self.ladder_mut(side).best = Some(seen_below).filter(|at| *at != NONE),
-            better => self.nodes[better as usize].worse = seen_below,
+    /// A resting order shows another part of itself.
+    pub(crate) fn change_shown(&mut self, order: &Order, before: Quantity, after: Quantity) {
+        assert_rests(order);
+        let queue = &mut self.queues[order.queue as usize];
+        queue.subtract(before);
+        queue.add(after);
+    }
+
+    /// The order leaves its queue with all that it shows. Returns the level after it.
+    #[inline(always)]
+    pub(crate) fn remove(&mut self, slab: &mut Slab, slot: Slot, shown: Quantity) -> Level {
+        let order = slab.get_mut(slot);
+        assert_rests(order);
+        order.phase = Phase::Running;
+        let Order { older, younger, side, queue: at, .. } = *order;
+        slab.get_mut(older).younger = younger;
+        slab.get_mut(younger).older = older;
+        let queue = &mut self.queues[at as usize];
+        queue.oldest = if older.is_none() { younger } else { queue.oldest };
+        queue.youngest = if younger.is_none() { older } else { queue.youngest };
+        queue.subtract(shown);
+        queue.orders -= 1;
+        let level = queue.level();
+        if level.orders == 0 {
+            assert!(level.quantity.is_zero(), "an empty level shows {}", level.quantity);
+            self.ladder_mut(side).take(level.price);
+            self.free.push(at);
         }
-        if worse != NONE {
-            self.nodes[worse as usize].better = seen_above;
-        }
+        level
     }
 }
 
-fn resting_level(order: &Order) -> u32 {
-    match order.phase {
-        Phase::Resting { level } => level,
-        phase => panic!("order {} is not in the book but {phase:?}", order.id),
-    }
+#[inline]
+fn assert_rests(order: &Order) {
+    assert!(order.phase == Phase::Resting, "order {} is not in the book", order.id);
 }

@@ -2,35 +2,34 @@
 //! (docs/rules.md §1 and §8).
 
 use crate::book::Level;
+use crate::gateways::Gateways;
 use crate::ledger::{Balance, Ledger};
-use crate::orders::{Order, Orders, Phase};
+use crate::lists::{OrderList, OrderLists};
+use crate::orders::{Extra, Orders};
+use crate::risk::{DAY_NS, day_of};
 use crate::sink::{Counted, EventSink};
+use crate::slab::{Order, Phase, Slot};
+use crate::sweep::{COMMANDS_PER_SLICE, Sweep};
 use crate::venue::Venue;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use protocol::command::{AccountName, OrderRequest};
+use protocol::command::{AccountName, OrderRequest, OrderTerms};
 use protocol::event::*;
 use protocol::instrument::{AssetName, Symbol};
 use protocol::*;
 
 /// The version of the rules that this build implements.
-pub const RULES_VERSION: u32 = 1;
+pub const RULES_VERSION: u32 = 2;
 
-/// The state is hashed at multiples of this, fewer when it is large (docs/rules.md §1).
-pub(crate) const HASH_INTERVAL: u64 = 4_096;
+/// Commands from one hash of the state to the next (docs/rules.md §1).
+const HASH_INTERVAL: u64 = 4_096;
+const _: () = assert!(HASH_INTERVAL.is_multiple_of(COMMANDS_PER_SLICE));
 
 /// A command stops running triggered orders once its events have passed this.
 const EVENTS_PER_COMMAND_MAX: u32 = 10_000;
 
 /// Ok, or why not: nothing has changed then.
 pub(crate) type Refusal = Result<(), RejectReason>;
-
-/// Who holds a gateway's slot.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct GatewaySlot {
-    pub(crate) incarnation: u32,
-    pub(crate) last_number: u64,
-}
 
 /// The whole exchange.
 #[derive(Debug, Default)]
@@ -40,15 +39,25 @@ pub struct Engine {
     pub(crate) rules: u32,
     pub(crate) sequence: Sequence,
     pub(crate) now: Stamp,
-    pub(crate) slots: BTreeMap<(u8, u8), GatewaySlot>,
+    pub(crate) gateways: Gateways,
     pub(crate) venue: Venue,
     pub(crate) ledger: Ledger,
     pub(crate) orders: Orders,
+    pub(crate) lists: OrderLists,
     pub(crate) last_order: OrderId,
+    pub(crate) last_list: OrderListId,
+    /// Stored time of the last tick; 0 before the first.
+    pub(crate) last_tick: Stamp,
+    /// When the next UTC day of stored time begins, in nanoseconds.
+    day_end: u64,
+    pub(crate) sweep: Sweep,
     /// Orders whose stop price was reached and that have not run yet; ids of gone ones are skipped.
     pub(crate) triggered: VecDeque<OrderId>,
     /// Prices of the current run's trades, for the triggers. Empty between commands.
     pub(crate) traded: Vec<(InstrumentId, Price)>,
+    /// Lists whose working order was filled in the current run, by their first pending order. Empty
+    /// between commands.
+    pub(crate) filled_lists: Vec<OrderId>,
 }
 
 impl Engine {
@@ -61,6 +70,8 @@ impl Engine {
         self.genesis = Some(seed);
         self.rules = rules;
         self.orders = Orders::with_seed(seed);
+        self.ledger = Ledger::with_seed(seed);
+        self.begin_day();
     }
 
     /// Applies one command and appends what happened to `events`.
@@ -75,26 +86,41 @@ impl Engine {
         assert!(input.stamp >= self.now, "time ran backwards in the command log");
         self.sequence = input.sequence;
         self.now = input.stamp;
+        if self.now.0 >= self.day_end {
+            self.begin_day();
+        }
         let out = &mut Counted::new(events);
-        let Some(checked) = self.check_envelope(input.command) else { return };
-        self.emit_began(input, out);
-        let result = checked.and_then(|()| self.route(input.command, out));
-        if let Err(reason) = result {
-            out.emit(CommandRefused { part: CommandPart::Whole, reason });
-        }
-        out.emit(CommandAnswered { sequence: input.sequence });
-        let is_tick = matches!(input.command, Command::Tick(_)) && result.is_ok();
-        if is_tick || !self.traded.is_empty() {
-            self.run_triggers(out);
-        }
-        if self.is_hash_due() {
-            let state_hash = self.state_hash();
-            out.emit(StateHashed { sequence: input.sequence, state_hash });
+        // What comes most often has a copy of the frame to itself.
+        match input.command {
+            Command::NewOrder(new) => {
+                self.execute(input, &new.envelope, out, |engine, out| engine.new_order(new, out));
+            }
+            Command::CancelOrder(cancel) => {
+                self.execute(input, &cancel.envelope, out, |engine, out| {
+                    engine.cancel_order(cancel, out)
+                });
+            }
+            Command::ReplaceOrder(replace) => {
+                self.execute(input, &replace.envelope, out, |engine, out| {
+                    engine.replace_order(replace, out)
+                });
+            }
+            other => {
+                self.execute(input, other.envelope(), out, |engine, out| engine.route(other, out));
+            }
         }
     }
 
-    fn emit_began(&self, input: &Sequenced<'_>, out: &mut impl EventSink) {
-        let envelope = input.command.envelope();
+    /// The frame around a command.
+    #[inline]
+    fn execute<S: EventSink>(
+        &mut self,
+        input: &Sequenced<'_>,
+        envelope: &Envelope,
+        out: &mut Counted<'_, S>,
+        run: impl FnOnce(&mut Engine, &mut Counted<'_, S>) -> Refusal,
+    ) {
+        let Some(checked) = self.check_envelope(input.command, envelope) else { return };
         out.emit(CommandBegan {
             sequence: input.sequence,
             stamp: input.stamp,
@@ -103,17 +129,39 @@ impl Engine {
             request: envelope.request,
             kind: input.command.kind(),
         });
+        let result = checked.and_then(|()| run(self, out));
+        if let Err(reason) = result {
+            out.emit(CommandRefused { part: CommandPart::Whole, reason });
+        }
+        out.emit(CommandAnswered { sequence: input.sequence });
+        let is_tick = matches!(input.command, Command::Tick(_)) && result.is_ok();
+        if is_tick {
+            self.pass_time(out);
+        }
+        if is_tick || !self.traded.is_empty() {
+            self.collect_due(out);
+            if !self.triggered.is_empty() {
+                self.run_triggers(out);
+            }
+        }
+        if input.sequence.0.is_multiple_of(COMMANDS_PER_SLICE) {
+            self.sweep();
+            if input.sequence.0.is_multiple_of(HASH_INTERVAL) {
+                let state_hash = self.swept_hash();
+                out.emit(StateHashed { sequence: input.sequence, state_hash });
+            }
+        }
     }
 
     /// None: a copy of a command that was executed; it is dropped without an event.
-    fn check_envelope(&mut self, command: &Command) -> Option<Refusal> {
+    #[inline]
+    fn check_envelope(&mut self, command: &Command, envelope: &Envelope) -> Option<Refusal> {
         if self.genesis.is_none() && !matches!(command, Command::Genesis(_)) {
             return Some(Err(RejectReason::NoGenesis));
         }
-        let envelope = command.envelope();
         if command.is_numbered() {
             let origin = &envelope.origin;
-            let slot = self.slots.get_mut(&(origin.node, origin.slot));
+            let slot = self.gateways.get_mut(origin.node, origin.slot);
             let Some(slot) = slot.filter(|slot| slot.incarnation == origin.incarnation) else {
                 return Some(Err(RejectReason::StaleIncarnation));
             };
@@ -133,13 +181,13 @@ impl Engine {
 
     fn route(&mut self, command: &Command, out: &mut impl EventSink) -> Refusal {
         match command {
-            Command::NewOrder(new) => self.new_order(new, out),
-            Command::CancelOrder(cancel) => self.cancel_order(cancel, out),
             Command::CancelNamedOrder(cancel) => self.cancel_named_order(cancel, out),
             Command::CancelAllOrders(cancel) => self.cancel_all_orders(cancel, out),
             Command::CancelReplace(replace) => self.cancel_replace(replace, out),
             Command::AmendOrder(amend) => self.amend_order(amend, out),
-            Command::ReplaceOrder(replace) => self.replace_order(replace, out),
+            Command::NewOrder(_) | Command::CancelOrder(_) | Command::ReplaceOrder(_) => {
+                unreachable!("apply runs these itself")
+            }
             Command::Tick(_) => Ok(()),
             Command::GatewayJoined(joined) => self.admit_gateway(joined, out),
             Command::Genesis(genesis) => self.genesis(genesis, out),
@@ -153,6 +201,14 @@ impl Engine {
             Command::SetRateLimit(limit) => self.set_rate_limit(limit, out),
             Command::SetVenueLimits(limits) => self.set_venue_limits(limits, out),
             Command::Transfer(transfer) => self.transfer(transfer, out),
+            Command::SetRiskLimits(set) => self.set_risk_limits(set, out),
+            Command::SetKillSwitch(set) => self.set_kill_switch(set, out),
+            Command::SetTradingRules(set) => self.set_trading_rules(set, out),
+            Command::SetCalendar(set) => self.set_calendar(set, out),
+            Command::NewOrderWithTerms(new) => self.new_order_with_terms(new, out),
+            Command::NewOrderList(new) => self.new_order_list(new, out),
+            Command::CancelOrderList(cancel) => self.cancel_order_list(cancel, out),
+            Command::MassCancel(cancel) => self.mass_cancel(cancel, out),
         }
     }
 
@@ -162,7 +218,7 @@ impl Engine {
         out: &mut impl EventSink,
     ) -> Refusal {
         let Origin { node, slot, .. } = joined.envelope.origin;
-        let held = self.slots.entry((node, slot)).or_default();
+        let held = self.gateways.get_or_add(node, slot);
         held.incarnation = held.incarnation.wrapping_add(1);
         held.last_number = 0;
         let incarnation = held.incarnation;
@@ -173,49 +229,80 @@ impl Engine {
     /// Consequences: what the trades made due joins the queue, the queue is run to its end or to
     /// the bound on a command's events; the next tick or command with trades goes on then. Where
     /// nothing trades, nothing runs: those orders keep their place.
+    #[cold]
+    #[inline(never)]
     fn run_triggers<S: EventSink>(&mut self, out: &mut Counted<'_, S>) {
-        self.collect_due();
         let mut halted = Vec::new();
         while out.count <= EVENTS_PER_COMMAND_MAX {
             let Some(order) = self.triggered.pop_front() else { break };
             let Some(slot) = self.orders.find(order) else { continue };
-            let instrument = self.orders.get(slot).request.instrument;
-            if self.venue.known(instrument).definition.status != InstrumentStatus::Trading {
+            let instrument = self.orders.get(slot).instrument;
+            if self.venue.known(instrument).rules.status != InstrumentStatus::Trading {
                 halted.push(order);
                 continue;
             }
-            self.trigger(slot, out);
-            self.collect_due();
+            match self.orders.get(slot).phase {
+                Phase::Pending => self.activate(slot, out),
+                _ => self.trigger(slot, out),
+            }
+            self.collect_due(out);
         }
         for order in halted.into_iter().rev() {
             self.triggered.push_front(order);
         }
     }
 
-    fn collect_due(&mut self) {
+    /// What a run left behind joins the queue: lists whose working order was filled, then for each
+    /// trade the orders that it makes due, by id.
+    fn collect_due(&mut self, out: &mut impl EventSink) {
+        for pending in self.filled_lists.drain(..) {
+            self.triggered.push_back(pending);
+        }
         let mut before = None;
         for at in 0..self.traded.len() {
             let trade = self.traded[at];
             let (instrument, price) = trade;
-            let stops = &mut self.venue.known(instrument).stops;
-            if before.replace(trade) == Some(trade) || stops.is_empty() {
-                continue;
-            }
-            for (order, slot) in stops.take_due(price) {
-                self.orders.get_mut(slot).phase = Phase::Due;
-                self.triggered.push_back(order);
+            let market = self.venue.known(instrument);
+            let waits = !market.stops.is_empty() || !market.trailing.is_empty();
+            if waits && before.replace(trade) != Some(trade) {
+                self.collect_due_by(instrument, price, out);
             }
         }
         self.traded.clear();
     }
 
-    fn is_hash_due(&self) -> bool {
-        let Sequence(sequence) = self.sequence;
-        if !sequence.is_multiple_of(HASH_INTERVAL) {
-            return false;
+    #[cold]
+    fn collect_due_by(&mut self, instrument: InstrumentId, price: Price, out: &mut impl EventSink) {
+        let market = self.venue.known(instrument);
+        let mut due = Vec::new();
+        market.trailing.follow(price, &mut due);
+        let (trailing, reached): (Vec<_>, Vec<_>) =
+            market.stops.take_due(price).into_iter().partition(|(_, slot)| {
+                self.orders.extra(*slot).is_some_and(|extra| extra.terms.trailing_delta != 0)
+            });
+        let mut started: Vec<_> = market.trailing.take_unstarted().into_iter().collect();
+        started.extend(trailing);
+        started.sort_unstable();
+        for (order, slot) in started {
+            let Order { account, side, .. } = *self.orders.get(slot);
+            let delta = self.orders.extra(slot).map_or(0, |extra| extra.terms.trailing_delta);
+            market.trailing.start(side, price, delta, order, slot);
+            self.orders.slab.get_mut(slot).phase = Phase::Trailing;
+            out.emit(TrailingStarted { order, account, instrument, price });
         }
-        let scale = (self.orders.len() as u64 / HASH_INTERVAL + 1).next_power_of_two();
-        sequence.is_multiple_of(HASH_INTERVAL * scale)
+        due.extend(reached);
+        due.sort_unstable();
+        for (order, slot) in due {
+            self.orders.slab.get_mut(slot).phase = Phase::Due;
+            self.triggered.push_back(order);
+        }
+    }
+
+    #[cold]
+    pub(crate) fn begin_day(&mut self) {
+        let day = day_of(self.now);
+        self.orders.day = day;
+        self.day_end = (u64::from(day) + 1).saturating_mul(DAY_NS);
     }
 
     /// The last command that was applied.
@@ -258,9 +345,34 @@ impl Engine {
 
     /// All open orders, by id.
     pub fn open_orders(&self) -> Vec<OpenOrder> {
-        let mut orders: Vec<_> = self.orders.iter().map(OpenOrder::of).collect();
+        let slots = self.orders.slots();
+        let mut orders: Vec<_> = slots.map(|slot| OpenOrder::of(&self.orders, slot)).collect();
         orders.sort_unstable_by_key(|order| order.order);
         orders
+    }
+
+    /// Open order lists, by id, as the events that began them.
+    pub fn open_order_lists(&self) -> Vec<OrderListAccepted> {
+        let accepted = |list: &OrderList| OrderListAccepted {
+            list: list.id,
+            account: list.account,
+            instrument: list.instrument,
+            kind: list.kind,
+            list_client_order_id: list.client_order_id,
+            orders: list.orders,
+        };
+        self.lists.iter().map(accepted).collect()
+    }
+
+    /// Buckets of an instrument's calculated reference price: opening time in milliseconds since 1970,
+    /// count and sum of prices, both × 10^4 (docs/rules.md §9).
+    pub fn reference_buckets(
+        &self,
+        instrument: InstrumentId,
+    ) -> impl Iterator<Item = (u64, u64, u128)> + '_ {
+        let market = self.venue.market(instrument).into_iter();
+        let buckets = market.flat_map(|market| &market.buckets.buckets);
+        buckets.map(|bucket| (bucket.open, bucket.count, bucket.sum))
     }
 
     pub fn open_orders_count(&self) -> usize {
@@ -281,20 +393,38 @@ pub struct OpenOrder {
     pub executed_quote: Amount,
     pub prevented: Quantity,
     pub remaining: Quantity,
-    /// Waits for its trigger.
+    /// Does not rest in the book: waits for its trigger, its list or the end of an auction.
     pub is_waiting: bool,
+    pub terms: OrderTerms,
+    /// Of an open list; `NONE` otherwise.
+    pub list: OrderListId,
+    /// Waits for the working order of its list.
+    pub is_pending: bool,
+    /// What its peg gave; 0: not pegged, or not yet.
+    pub pegged_price: Price,
 }
 
 impl OpenOrder {
-    fn of(order: &Order) -> OpenOrder {
+    fn of(orders: &Orders, slot: Slot) -> OpenOrder {
+        let (order, terms) = (orders.get(slot), orders.terms(slot));
+        let extra = orders.extra(slot);
+        let is_pegged = extra.is_some_and(Extra::is_pegged)
+            && !matches!(
+                order.phase,
+                Phase::Pending | Phase::Waiting | Phase::Trailing | Phase::Due
+            );
         OpenOrder {
             order: order.id,
-            request: order.request,
-            executed: order.executed,
-            executed_quote: order.executed_quote,
-            prevented: order.prevented,
-            remaining: order.remaining(),
-            is_waiting: !matches!(order.phase, Phase::Resting { .. }),
+            request: orders.request(slot),
+            executed: terms.executed,
+            executed_quote: terms.executed_quote,
+            prevented: terms.prevented,
+            remaining: order.remaining,
+            is_waiting: order.phase != Phase::Resting,
+            terms: extra.map_or(OrderTerms::NONE, |extra| extra.terms),
+            list: extra.map_or(OrderListId::NONE, |extra| extra.list),
+            is_pending: order.phase == Phase::Pending,
+            pegged_price: if is_pegged { order.price } else { Price::ZERO },
         }
     }
 }
@@ -307,9 +437,11 @@ pub struct OrderBook<'a> {
 }
 
 impl<'a> OrderBook<'a> {
-    /// Levels from best to worst.
+    /// Levels from best to worst, as the public depth has them.
     pub fn levels(&self, side: Side) -> impl Iterator<Item = Level> + 'a {
-        self.market.book.levels(side)
+        let told = self.market.told_levels(side);
+        let stands = told.is_none().then(|| self.market.book.levels(side));
+        told.into_iter().flatten().chain(stands.into_iter().flatten())
     }
 
     /// The id of the latest change.
@@ -324,9 +456,9 @@ impl<'a> OrderBook<'a> {
         price: Price,
     ) -> impl Iterator<Item = (OrderId, Quantity)> + 'a {
         let orders = self.orders;
-        self.market.book.queue(orders, side, price).map(|slot| {
+        self.market.book.queue(&orders.slab, side, price).map(|slot| {
             let order = orders.get(slot);
-            (order.id, order.remaining())
+            (order.id, order.remaining)
         })
     }
 }

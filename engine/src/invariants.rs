@@ -2,7 +2,8 @@
 //! `verify`.
 
 use crate::engine::Engine;
-use crate::orders::{Owner, Phase};
+use crate::ledger::Entry;
+use crate::slab::{Order, Phase};
 use alloc::collections::BTreeMap;
 use protocol::{AccountId, Amount, AssetId, Side};
 
@@ -21,7 +22,7 @@ impl Engine {
     /// Each asset sums to zero over all accounts; nobody but the venue owes.
     fn check_conservation(&self) {
         let mut sums: BTreeMap<AssetId, Amount> = BTreeMap::new();
-        for (account, asset, balance) in self.ledger.iter() {
+        for Entry { account, asset, balance } in self.ledger.sorted() {
             *sums.entry(asset).or_default() += balance.total();
             let owes = balance.free < Amount::ZERO || balance.locked < Amount::ZERO;
             assert!(!owes || account == AccountId::VENUE, "account {account} owes {balance:?}");
@@ -34,28 +35,36 @@ impl Engine {
     /// `locked = Σ holds`, and every hold is what the rule says.
     fn check_holds(&self) {
         let mut holds: BTreeMap<(AccountId, AssetId), Amount> = BTreeMap::new();
-        let mut owned: BTreeMap<Owner, (u32, Amount)> = BTreeMap::new();
-        for order in self.orders.iter() {
-            let market = self.venue.market(order.request.instrument).expect("it exists");
-            assert_eq!(order.held, order.due_hold(), "hold of order {}", order.id);
-            assert!(!order.remaining().is_zero(), "order {} is open for nothing", order.id);
-            let asset = market.paying_asset(order.request.side);
-            *holds.entry((order.request.account, asset)).or_default() += order.held;
-            let (count, buying) = owned.entry(order.owner()).or_default();
-            *count += 1;
-            if order.request.side == Side::Buy {
-                *buying += order.remaining().into();
+        let mut owned: BTreeMap<u32, (u32, [Amount; 2])> = BTreeMap::new();
+        for slot in self.orders.slots() {
+            let order = self.orders.get(slot);
+            let Order { id, account, instrument, side, remaining, owner, .. } = *order;
+            let market = self.venue.market(instrument).expect("it exists");
+            let may_be_empty = order.phase == Phase::Pending;
+            assert!(may_be_empty || !remaining.is_zero(), "order {id} is open for nothing");
+            if self.orders.extra(slot).is_some() {
+                assert_eq!(self.orders.held(slot), self.due_hold(slot), "hold of order {id}");
             }
+            let named = self.orders.find_named(owner, &self.orders.terms(slot).client_order_id);
+            assert_eq!((self.orders.find(id), named), (Some(slot), Some(slot)), "order {id}");
+            let of = self.orders.owned(owner);
+            assert_eq!((of.owner.account, of.owner.instrument), (account, instrument), "{id}");
+            *holds.entry((account, market.paying_asset(side))).or_default() +=
+                self.orders.held(slot);
+            let (count, open) = owned.entry(owner).or_default();
+            *count += 1;
+            open[side as usize] += remaining.into();
         }
-        for (account, asset, balance) in self.ledger.iter() {
+        for Entry { account, asset, balance } in self.ledger.sorted() {
             let held = holds.remove(&(account, asset)).unwrap_or_default();
             assert_eq!(balance.locked, held, "locked of account {account}, asset {asset}");
         }
         assert!(holds.values().all(|held| held.is_zero()), "holds without a balance: {holds:?}");
-        for (owner, (count, buying)) in owned {
+        for (owner, (count, open)) in owned {
             let listed = self.orders.owned(owner);
-            assert_eq!((listed.count, listed.buying), (count, buying), "{owner:?}");
-            assert_eq!(self.orders.of_owner(owner).len(), count as usize, "{owner:?}");
+            let of = listed.owner;
+            assert_eq!((listed.count, listed.open), (count, open), "{of:?}");
+            assert_eq!(self.orders.of_owner(owner).len(), count as usize, "{of:?}");
         }
         let open: u32 = self.venue.accounts.iter().map(|account| account.open_orders).sum();
         assert_eq!(open as usize, self.orders.len(), "open orders of all accounts");
@@ -67,21 +76,28 @@ impl Engine {
         for market in &self.venue.markets {
             for side in [Side::Buy, Side::Sell] {
                 for level in market.book.levels(side) {
-                    let queue = market.book.queue(&self.orders, side, level.price);
+                    let queue = market.book.queue(&self.orders.slab, side, level.price);
                     let (orders, quantity) =
                         queue.fold((0, Amount::ZERO), |(orders, quantity), slot| {
-                            (orders + 1, quantity + self.orders.get(slot).remaining().into())
+                            (orders + 1, quantity + self.orders.shown(slot).into())
                         });
                     assert_eq!((orders, quantity), (level.orders, level.quantity), "{level:?}");
                     standing += orders as usize;
                 }
             }
             let (bid, ask) = (market.book.best(Side::Buy), market.book.best(Side::Sell));
-            let crossed = bid.zip(ask).is_some_and(|(bid, ask)| bid >= ask);
+            let crossed =
+                bid.zip(ask).is_some_and(|(bid, ask)| bid >= ask) && !market.is_collecting();
             assert!(!crossed, "instrument {} crosses: {bid:?} {ask:?}", market.id);
-            standing += market.stops.by_order().len();
+            standing += market.stops.by_order().len() + market.trailing.by_order().len();
+            if let Some(collection) = &market.collection {
+                standing += collection.buys.len() + collection.sells.len();
+            }
         }
-        let due = self.orders.iter().filter(|order| order.phase == Phase::Due).count();
+        let is_due = |slot: &crate::slab::Slot| {
+            matches!(self.orders.get(*slot).phase, Phase::Due | Phase::Pending)
+        };
+        let due = self.orders.slots().filter(is_due).count();
         assert_eq!(standing + due, self.orders.len(), "orders that stand nowhere");
     }
 }

@@ -1,7 +1,10 @@
 //! Balances. Money only moves from somewhere to somewhere, so every asset sums to zero over all
 //! accounts, the venue's own (which is negative by what users hold) included.
 
+use crate::table::{Table, mix};
 use alloc::vec::Vec;
+use core::ops::Range;
+use protocol::event::BalanceChanged;
 use protocol::{AccountId, Amount, AssetId};
 
 /// What an account has of one asset.
@@ -13,6 +16,7 @@ pub(crate) struct Balance {
 }
 
 impl Balance {
+    #[inline]
     pub(crate) fn total(self) -> Amount {
         self.free + self.locked
     }
@@ -25,92 +29,140 @@ pub(crate) enum Pocket {
     Locked,
 }
 
-/// **Invariants:** nothing is below zero but the venue's free balances; each asset sums to zero.
+/// Place of a balance in the ledger; for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row(u32);
+
+/// One balance and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) account: AccountId,
+    pub(crate) asset: AssetId,
+    pub(crate) balance: Balance,
+}
+
+/// **Invariants:** nothing is below zero but the venue's free balances; each asset sums to zero; an
+/// entry, once made, stays.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// By account id; each by asset id.
-    accounts: Vec<Vec<(AssetId, Balance)>>,
+    entries: Vec<Entry>,
+    by_place: Table,
+    seed: u64,
 }
 
 impl Ledger {
+    pub(crate) fn with_seed(seed: u64) -> Ledger {
+        Ledger { seed, ..Ledger::default() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[inline]
+    fn hash(&self, account: AccountId, asset: AssetId) -> u32 {
+        (mix(self.seed, account.0.into(), asset.0.into()) >> 32) as u32
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, account: AccountId, asset: AssetId) -> Option<Row> {
+        let is_it = |at: u32| {
+            let entry = &self.entries[at as usize];
+            entry.account == account && entry.asset == asset
+        };
+        self.by_place.find(self.hash(account, asset), is_it).map(Row)
+    }
+
+    /// The row of a balance, made if the account never had any.
+    #[inline]
+    pub(crate) fn row(&mut self, account: AccountId, asset: AssetId) -> Row {
+        match self.find(account, asset) {
+            Some(row) => row,
+            None => self.add(account, asset),
+        }
+    }
+
+    #[cold]
+    fn add(&mut self, account: AccountId, asset: AssetId) -> Row {
+        let at = u32::try_from(self.entries.len()).expect("fewer than 2^32 balances");
+        self.entries.push(Entry { account, asset, balance: Balance::default() });
+        self.by_place.insert(self.hash(account, asset), at);
+        Row(at)
+    }
+
+    #[inline]
+    pub(crate) fn entry(&self, row: Row) -> &Entry {
+        &self.entries[row.0 as usize]
+    }
+
     pub(crate) fn balance(&self, account: AccountId, asset: AssetId) -> Balance {
-        let Some(balances) = self.accounts.get(account.0 as usize) else {
-            return Balance::default();
-        };
-        match balances.binary_search_by_key(&asset, |(asset, _)| *asset) {
-            Ok(at) => balances[at].1,
-            Err(_) => Balance::default(),
-        }
+        self.find(account, asset).map_or(Balance::default(), |row| self.entry(row).balance)
     }
 
-    fn balance_mut(&mut self, account: AccountId, asset: AssetId) -> &mut Balance {
-        let account = account.0 as usize;
-        if account >= self.accounts.len() {
-            self.accounts.resize_with(account + 1, Vec::new);
-        }
-        let balances = &mut self.accounts[account];
-        let at = match balances.binary_search_by_key(&asset, |(asset, _)| *asset) {
-            Ok(at) => at,
-            Err(at) => {
-                balances.insert(at, (asset, Balance::default()));
-                at
-            }
-        };
-        &mut balances[at].1
+    /// Moves free money under the hold of an order, or back if `amount` is negative.
+    #[inline]
+    pub(crate) fn hold(&mut self, row: Row, amount: Amount) {
+        let entry = &mut self.entries[row.0 as usize];
+        entry.balance.free -= amount;
+        entry.balance.locked += amount;
+        assert_sound(entry);
     }
 
-    /// Moves from free to locked, or back when `amount` is negative.
-    pub(crate) fn hold(&mut self, account: AccountId, asset: AssetId, amount: Amount) {
-        let balance = self.balance_mut(account, asset);
-        let before = balance.total();
-        balance.free -= amount;
-        balance.locked += amount;
-        assert_sound(account, asset, *balance);
-        assert_eq!(before, balance.total(), "a hold made money of asset {asset}");
-    }
-
-    /// Moves money of one asset from a pocket of one account to the free balance of another.
-    pub(crate) fn transfer(
-        &mut self,
-        asset: AssetId,
-        (from, pocket): (AccountId, Pocket),
-        to: AccountId,
-        amount: Amount,
-    ) {
-        assert!(amount >= Amount::ZERO, "a transfer of {amount}");
-        let before = self.sum_of(from, to, asset);
-        let source = self.balance_mut(from, asset);
+    /// Moves money of one asset from a pocket of one row to the free balance of another.
+    #[inline]
+    pub(crate) fn transfer(&mut self, (from, pocket): (Row, Pocket), to: Row, amount: Amount) {
+        let before = self.sum_of(from, to);
+        let source = &mut self.entries[from.0 as usize];
         match pocket {
-            Pocket::Free => source.free -= amount,
-            Pocket::Locked => source.locked -= amount,
+            Pocket::Free => source.balance.free -= amount,
+            Pocket::Locked => source.balance.locked -= amount,
         }
-        assert_sound(from, asset, *source);
-        self.balance_mut(to, asset).free += amount;
-        assert_eq!(before, self.sum_of(from, to, asset), "a transfer made money of asset {asset}");
+        assert_sound(source);
+        self.entries[to.0 as usize].balance.free += amount;
+        assert!(amount >= Amount::ZERO, "a transfer of {amount}");
+        assert!(before == self.sum_of(from, to), "a transfer of {amount} made money");
     }
 
-    fn sum_of(&self, one: AccountId, other: AccountId, asset: AssetId) -> Amount {
-        match one == other {
-            true => self.balance(one, asset).total(),
-            false => self.balance(one, asset).total() + self.balance(other, asset).total(),
+    #[inline]
+    fn sum_of(&self, one: Row, other: Row) -> Amount {
+        let (one, other) = (self.entry(one), self.entry(other));
+        assert!(one.asset == other.asset, "assets {} and {}", one.asset, other.asset);
+        match one.account == other.account {
+            true => one.balance.total(),
+            false => one.balance.total() + other.balance.total(),
         }
+    }
+
+    /// The event of a balance's change.
+    #[inline]
+    pub(crate) fn changed(&self, row: Row) -> BalanceChanged {
+        let Entry { account, asset, balance } = *self.entry(row);
+        BalanceChanged { account, asset, free: balance.free, locked: balance.locked }
     }
 
     /// All balances, by account, then asset.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (AccountId, AssetId, Balance)> + '_ {
-        self.accounts.iter().zip(0u32..).flat_map(|(balances, account)| {
-            balances.iter().map(move |(asset, balance)| (AccountId(account), *asset, *balance))
-        })
+    pub(crate) fn sorted(&self) -> Vec<Entry> {
+        let mut entries = self.entries.clone();
+        entries.sort_unstable_by_key(|entry| (entry.account, entry.asset));
+        entries
+    }
+
+    /// Balances whose hash lies in the range, in no order that means anything.
+    pub(crate) fn hashed(&self, hashes: Range<u64>) -> impl Iterator<Item = &Entry> + '_ {
+        self.by_place.places(hashes).map(|at| &self.entries[at as usize])
     }
 
     /// Sets a balance when a snapshot is read.
     pub(crate) fn restore(&mut self, account: AccountId, asset: AssetId, balance: Balance) {
-        *self.balance_mut(account, asset) = balance;
+        let row = self.row(account, asset);
+        self.entries[row.0 as usize].balance = balance;
     }
 }
 
-fn assert_sound(account: AccountId, asset: AssetId, balance: Balance) {
-    let may_owe = account == AccountId::VENUE;
-    let sound = (may_owe || balance.free >= Amount::ZERO) && balance.locked >= Amount::ZERO;
-    assert!(sound, "account {account} has {balance:?} of asset {asset}");
+#[inline]
+fn assert_sound(entry: &Entry) {
+    let Balance { free, locked } = entry.balance;
+    let may_owe = entry.account == AccountId::VENUE;
+    let sound = (may_owe || free >= Amount::ZERO) && locked >= Amount::ZERO;
+    assert!(sound, "account {} has {:?} of asset {}", entry.account, entry.balance, entry.asset);
 }

@@ -11,21 +11,40 @@
 
 extern crate alloc;
 
+mod auction;
 mod average;
+mod bare;
 mod book;
+mod calendar;
 mod check;
+mod contingency;
+mod divisor;
 mod engine;
+mod gateways;
 mod invariants;
+mod ladder;
 mod ledger;
 mod lifecycle;
+mod lists;
 mod market;
 mod orders;
+mod phases;
+mod reference;
+mod registry;
+mod regulation;
+mod risk;
+mod rules;
 mod sink;
+mod slab;
 mod snapshot;
 mod stops;
+mod sweep;
+mod table;
+mod trailing;
 mod venue;
 mod walk;
 
+pub use bare::{BareBook, Operation, OperationKind};
 pub use book::Level;
 pub use engine::{Engine, OpenOrder, OrderBook, RULES_VERSION};
 pub use sink::EventSink;

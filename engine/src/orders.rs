@@ -1,350 +1,505 @@
-//! Open orders: a slab, and the ways to find one: by id, by client order id, by owner.
+//! Open orders: their hot parts in a slab, the rest of them beside it, and the ways to find one: by
+//! client order id and by owner.
 
+use crate::ledger::Row;
+use crate::risk::DayTraded;
+use crate::slab::{Order, Phase, Slab, Slot};
+use crate::table::{NONE, Table, mix};
 use alloc::vec::Vec;
-use core::hash::{BuildHasher, Hasher};
-use hashbrown::{HashMap, HashTable};
-use protocol::command::{ClientOrderId, OrderRequest};
+use core::ops::Range;
+use protocol::command::{ClientOrderId, OrderRequest, OrderTerms};
 use protocol::{
-    AccountId, Amount, InstrumentId, OrderId, OrderStatus, Quantity, QuantityUnit, Side, hash,
+    AccountId, Amount, InstrumentId, OrderId, OrderListId, OrderStatus, PegPrice, Price, Quantity,
+    QuantityUnit, Side, StpMode, TimeInForce, hash, notional,
 };
 
-/// Place of an order in the slab; reused after the order is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Slot(pub(crate) u32);
-
-impl Slot {
-    pub(crate) const NONE: Slot = Slot(u32::MAX);
-
-    pub(crate) fn is_none(self) -> bool {
-        self == Slot::NONE
-    }
-}
-
-/// What an open order is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Walking the book right now, or about to.
-    Running,
-    /// In the book, in the queue of this level.
-    Resting { level: u32 },
-    /// Waits for its stop price.
-    Waiting,
-    /// Its stop price was reached; it stands in the trigger queue.
-    Due,
-}
-
-/// An open order.
-#[derive(Debug)]
-pub(crate) struct Order {
-    pub(crate) id: OrderId,
-    pub(crate) request: OrderRequest,
-    /// Of the base asset, as amended; 0 for an order by quote quantity.
-    pub(crate) quantity: Quantity,
-    pub(crate) executed: Quantity,
+/// The cold part of an open order: two lines of memory, what a fill changes in the first.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Terms {
     pub(crate) executed_quote: Amount,
+    pub(crate) executed: Quantity,
     pub(crate) prevented: Quantity,
-    /// What the ledger holds for it: always set to the rule's value anew, never counted down.
-    pub(crate) held: Amount,
+    pub(crate) stop_price: Price,
+    /// As requested: of the unit, before any amend.
+    pub(crate) quantity: Quantity,
     pub(crate) amends: u32,
-    pub(crate) phase: Phase,
-    /// Neighbours in the queue of its level.
-    pub(crate) older: Slot,
-    pub(crate) younger: Slot,
-    /// Neighbours among its owner's orders on the instrument, by id.
-    owner_previous: Slot,
-    owner_next: Slot,
+    pub(crate) strategy_type: u32,
+    pub(crate) strategy_id: i64,
+    pub(crate) client_order_id: ClientOrderId,
+    pub(crate) time_in_force: TimeInForce,
+    pub(crate) stp_mode: StpMode,
+    pub(crate) unit: QuantityUnit,
 }
 
-impl Order {
-    pub(crate) fn new(id: OrderId, request: &OrderRequest) -> Order {
-        let quantity = match request.quantity_unit {
-            QuantityUnit::Base => request.quantity,
-            QuantityUnit::Quote => Quantity::ZERO,
-        };
-        Order {
-            id,
-            request: *request,
-            quantity,
-            executed: Quantity::ZERO,
+const _: () = assert!(size_of::<Terms>() == 128);
+
+impl Terms {
+    fn new(request: &OrderRequest) -> Terms {
+        Terms {
             executed_quote: Amount::ZERO,
+            executed: Quantity::ZERO,
             prevented: Quantity::ZERO,
-            held: Amount::ZERO,
+            stop_price: request.stop_price,
+            quantity: request.quantity,
             amends: 0,
-            phase: Phase::Running,
-            older: Slot::NONE,
-            younger: Slot::NONE,
-            owner_previous: Slot::NONE,
-            owner_next: Slot::NONE,
+            strategy_type: request.strategy_type,
+            strategy_id: request.strategy_id,
+            client_order_id: request.client_order_id,
+            time_in_force: request.time_in_force,
+            stp_mode: request.stp_mode,
+            unit: request.quantity_unit,
         }
     }
 
-    /// What may still be executed; 0 for an order by quote quantity.
-    pub(crate) fn remaining(&self) -> Quantity {
-        Quantity(self.quantity.0.saturating_sub(self.executed.0).saturating_sub(self.prevented.0))
-    }
-
-    pub(crate) fn status(&self) -> OrderStatus {
-        match self.executed.is_zero() {
-            true => OrderStatus::New,
-            false => OrderStatus::PartiallyFilled,
-        }
-    }
-
-    pub(crate) fn owner(&self) -> Owner {
-        Owner { account: self.request.account, instrument: self.request.instrument }
+    /// What no longer remains.
+    pub(crate) fn gone(&self) -> Quantity {
+        Quantity(self.executed.0 + self.prevented.0)
     }
 }
 
-/// Whose orders on which instrument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What few orders have: terms, a list, a hold that is not the usual one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extra {
+    pub(crate) terms: OrderTerms,
+    /// `NONE`: of no list, or the list's orders no longer depend on each other.
+    pub(crate) list: OrderListId,
+    /// As its owner named it; 0 if not at all. What counts is the order's own.
+    pub(crate) named_price: Price,
+    /// Of a resting iceberg; all that remains otherwise.
+    pub(crate) shown: Quantity,
+    /// What is held for it.
+    pub(crate) held: Amount,
+    /// A market order that holds what it pays with.
+    pub(crate) is_funded: bool,
+}
+
+impl Extra {
+    pub(crate) fn new(terms: OrderTerms, list: OrderListId, named_price: Price) -> Extra {
+        let (shown, held) = (Quantity::ZERO, Amount::ZERO);
+        Extra { terms, list, named_price, shown, held, is_funded: false }
+    }
+
+    pub(crate) fn is_iceberg(&self) -> bool {
+        !self.terms.iceberg.is_zero()
+    }
+
+    pub(crate) fn is_pegged(&self) -> bool {
+        self.terms.peg != PegPrice::None
+    }
+}
+
+/// Neighbours among the owner's orders on the instrument, by id.
+#[derive(Debug, Clone, Copy)]
+struct Siblings {
+    previous: Slot,
+    next: Slot,
+}
+
+impl Siblings {
+    const NONE: Siblings = Siblings { previous: Slot::NONE, next: Slot::NONE };
+}
+
+/// Who may have orders on which instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Owner {
     pub(crate) account: AccountId,
     pub(crate) instrument: InstrumentId,
 }
 
-/// An owner's open orders, as a list by id.
+impl Owner {
+    #[inline]
+    pub(crate) fn of(request: &OrderRequest) -> Owner {
+        Owner { account: request.account, instrument: request.instrument }
+    }
+}
+
+/// An owner's open orders, as a list by id. It stays when the last order goes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owned {
+    pub(crate) owner: Owner,
+    /// Its account's balances of the instrument's base and quote.
+    pub(crate) base: Row,
+    pub(crate) quote: Row,
     pub(crate) count: u32,
-    /// Σ remaining of the BUY orders.
-    pub(crate) buying: Amount,
+    /// Of the contingent kinds.
+    pub(crate) algos: u32,
+    pub(crate) icebergs: u32,
+    /// Σ remaining of the BUY orders, and of the SELL orders.
+    pub(crate) open: [Amount; 2],
+    pub(crate) traded: DayTraded,
     first: Slot,
     last: Slot,
 }
 
-const NOTHING_OWNED: Owned =
-    Owned { count: 0, buying: Amount::ZERO, first: Slot::NONE, last: Slot::NONE };
-
-/// Seeded from the log's genesis: clients choose ids, so the hash must not be theirs to guess.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Seed(pub(crate) u64);
-
-pub(crate) struct SeededHasher(u64);
-
-impl BuildHasher for Seed {
-    type Hasher = SeededHasher;
-
-    fn build_hasher(&self) -> SeededHasher {
-        SeededHasher(self.0)
+impl Owned {
+    /// The balance that an order of this side pays from.
+    #[inline]
+    pub(crate) fn paying(&self, side: Side) -> Row {
+        match side {
+            Side::Buy => self.quote,
+            Side::Sell => self.base,
+        }
     }
 }
 
-impl Hasher for SeededHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = hash::hash_bytes(bytes, self.0);
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.write_u64(u64::from(value));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        let product = u128::from(self.0 ^ value ^ 0x9e37_79b9_7f4a_7c15)
-            * u128::from(value.rotate_left(32) ^ 0xd6e8_feb8_6659_fd93);
-        self.0 = (product >> 64) as u64 ^ product as u64;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// **Invariants:** every open order is in the slab, in `by_id`, in `by_client_id` and in its
-/// owner's list, exactly once; nothing else is.
+/// **Invariants:** every open order is in the slab, has terms, is in `by_name` and in its owner's
+/// list, exactly once; nothing else is.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
-    slab: Vec<Option<Order>>,
-    free: Vec<Slot>,
-    by_id: HashTable<Slot>,
-    by_client_id: HashTable<Slot>,
-    by_owner: HashMap<Owner, Owned, Seed>,
-    seed: Seed,
+    pub(crate) slab: Slab,
+    terms: Vec<Terms>,
+    extras: Vec<Extra>,
+    free_extras: Vec<u32>,
+    siblings: Vec<Siblings>,
+    by_name: Table,
+    owners: Vec<Owned>,
+    by_owner: Table,
+    /// From the log's genesis: clients choose ids, so the hash must not be theirs to guess.
+    seed: u64,
+    /// The UTC day of stored time.
+    pub(crate) day: u32,
 }
 
 impl Orders {
     pub(crate) fn with_seed(seed: u64) -> Orders {
-        let seed = Seed(seed);
-        Orders { seed, by_owner: HashMap::with_hasher(seed), ..Orders::default() }
+        Orders { slab: Slab::new(seed), seed, ..Orders::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.by_id.len()
+        self.slab.len()
     }
 
+    #[inline]
     pub(crate) fn get(&self, slot: Slot) -> &Order {
-        self.slab[slot.0 as usize].as_ref().expect("a slot that is held names an open order")
+        self.slab.get(slot)
     }
 
-    pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut Order {
-        self.slab[slot.0 as usize].as_mut().expect("a slot that is held names an open order")
+    #[inline]
+    pub(crate) fn terms(&self, slot: Slot) -> &Terms {
+        &self.terms[slot.0 as usize]
     }
 
+    #[inline]
+    pub(crate) fn terms_mut(&mut self, slot: Slot) -> &mut Terms {
+        &mut self.terms[slot.0 as usize]
+    }
+
+    #[inline]
     pub(crate) fn find(&self, id: OrderId) -> Option<Slot> {
-        self.by_id.find(hash_id(self.seed, id), |slot| self.get(*slot).id == id).copied()
+        self.slab.find(id)
     }
 
-    pub(crate) fn find_named(&self, owner: Owner, client_id: &ClientOrderId) -> Option<Slot> {
-        let hash = hash_client_id(self.seed, owner, client_id);
-        let is_it = |slot: &Slot| {
-            let order = self.get(*slot);
-            order.request.client_order_id == *client_id && order.owner() == owner
+    #[inline]
+    pub(crate) fn name_hash(&self, owner: Owner, name: &ClientOrderId) -> u32 {
+        let Owner { account, instrument } = owner;
+        let place = u64::from(account.0) << 32 | u64::from(instrument.0);
+        (hash::hash_bytes(name.as_bytes(), self.seed ^ place) >> 32) as u32
+    }
+
+    pub(crate) fn find_named(&self, owner: u32, name: &ClientOrderId) -> Option<Slot> {
+        let hash = self.name_hash(self.owned(owner).owner, name);
+        self.find_hashed(owner, hash, name)
+    }
+
+    #[inline]
+    pub(crate) fn find_hashed(&self, owner: u32, hash: u32, name: &ClientOrderId) -> Option<Slot> {
+        let is_it = |slot: u32| {
+            self.get(Slot(slot)).owner == owner && self.terms(Slot(slot)).client_order_id == *name
         };
-        self.by_client_id.find(hash, is_it).copied()
+        self.by_name.find(hash, is_it).map(Slot)
     }
 
-    pub(crate) fn owned(&self, owner: Owner) -> Owned {
-        self.by_owner.get(&owner).copied().unwrap_or(NOTHING_OWNED)
+    #[inline]
+    fn owner_hash(&self, owner: Owner) -> u32 {
+        let Owner { account, instrument } = owner;
+        (mix(self.seed, account.0.into(), instrument.0.into()) >> 32) as u32
+    }
+
+    #[inline]
+    pub(crate) fn find_owner(&self, owner: Owner) -> Option<u32> {
+        let is_it = |at: u32| self.owners[at as usize].owner == owner;
+        self.by_owner.find(self.owner_hash(owner), is_it)
+    }
+
+    #[cold]
+    pub(crate) fn add_owner(&mut self, owner: Owner, base: Row, quote: Row) -> u32 {
+        let at = u32::try_from(self.owners.len()).expect("fewer than 2^32 owners");
+        let (first, last) = (Slot::NONE, Slot::NONE);
+        self.owners.push(Owned {
+            owner,
+            base,
+            quote,
+            count: 0,
+            algos: 0,
+            icebergs: 0,
+            open: [Amount::ZERO; 2],
+            traded: DayTraded::default(),
+            first,
+            last,
+        });
+        self.by_owner.insert(self.owner_hash(owner), at);
+        at
+    }
+
+    #[inline]
+    pub(crate) fn owned(&self, owner: u32) -> &Owned {
+        &self.owners[owner as usize]
+    }
+
+    pub(crate) fn owned_mut(&mut self, owner: u32) -> &mut Owned {
+        &mut self.owners[owner as usize]
+    }
+
+    /// Everyone who ever had an order, sorted.
+    pub(crate) fn owners(&self) -> Vec<Owned> {
+        let mut owners = self.owners.clone();
+        owners.sort_unstable_by_key(|owned| owned.owner);
+        owners
+    }
+
+    /// Owners whose hash lies in the range, in no order that means anything.
+    pub(crate) fn owners_hashed(&self, hashes: Range<u64>) -> impl Iterator<Item = &Owned> + '_ {
+        self.by_owner.places(hashes).map(|at| &self.owners[at as usize])
+    }
+
+    #[inline]
+    pub(crate) fn extra(&self, slot: Slot) -> Option<&Extra> {
+        match self.get(slot).extra {
+            NONE => None,
+            at => Some(&self.extras[at as usize]),
+        }
+    }
+
+    pub(crate) fn extra_mut(&mut self, slot: Slot) -> Option<&mut Extra> {
+        match self.get(slot).extra {
+            NONE => None,
+            at => Some(&mut self.extras[at as usize]),
+        }
+    }
+
+    /// From here on the order has an extra.
+    #[cold]
+    pub(crate) fn add_extra(&mut self, slot: Slot, extra: Extra) {
+        let at = match self.free_extras.pop() {
+            Some(at) => {
+                self.extras[at as usize] = extra;
+                at
+            }
+            None => {
+                self.extras.push(extra);
+                u32::try_from(self.extras.len() - 1).expect("fewer than 2^32 open orders")
+            }
+        };
+        let order = self.slab.get_mut(slot);
+        order.extra = at;
+        let owner = order.owner;
+        if extra.is_iceberg() {
+            self.owners[owner as usize].icebergs += 1;
+        }
+    }
+
+    /// How much of a resting order its level counts.
+    #[inline]
+    pub(crate) fn shown(&self, slot: Slot) -> Quantity {
+        match self.extra(slot) {
+            Some(extra) if extra.is_iceberg() => extra.shown,
+            _ => self.get(slot).remaining,
+        }
+    }
+
+    /// Does the order hold what it pays with?
+    #[inline]
+    pub(crate) fn holds(&self, slot: Slot) -> bool {
+        self.get(slot).holds() || self.extra(slot).is_some_and(|extra| extra.is_funded)
+    }
+
+    /// What is held for an order now.
+    #[inline]
+    pub(crate) fn held(&self, slot: Slot) -> Amount {
+        match self.extra(slot) {
+            None => self.get(slot).hold(),
+            Some(extra) => extra.held,
+        }
+    }
+
+    /// What an order must hold for what remains of it, alone.
+    pub(crate) fn need(&self, slot: Slot) -> Amount {
+        let order = self.get(slot);
+        match order.side {
+            _ if !self.holds(slot) => Amount::ZERO,
+            Side::Buy => notional(order.price, order.remaining),
+            Side::Sell => order.remaining.into(),
+        }
     }
 
     /// The owner's open orders, by id.
-    pub(crate) fn of_owner(&self, owner: Owner) -> Vec<Slot> {
-        let mut slots = Vec::new();
-        let mut slot = self.owned(owner).first;
-        while !slot.is_none() {
-            slots.push(slot);
-            slot = self.get(slot).owner_next;
-        }
-        slots
+    pub(crate) fn of_owner(&self, owner: u32) -> Vec<Slot> {
+        let first = self.owned(owner).first.some();
+        core::iter::successors(first, |slot| self.siblings[slot.0 as usize].next.some()).collect()
     }
 
     /// All open orders, in no order that means anything.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Order> {
-        self.slab.iter().flatten()
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.slab.slots()
     }
 
     /// Adds an order; ids must rise within an owner's list.
-    pub(crate) fn insert(&mut self, order: Order) -> Slot {
-        let (id, owner, client_id) = (order.id, order.owner(), order.request.client_order_id);
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slab[slot.0 as usize] = Some(order);
-                slot
-            }
-            None => {
-                let slot = u32::try_from(self.slab.len()).expect("fewer than 2^32 open orders");
-                self.slab.push(Some(order));
-                Slot(slot)
-            }
-        };
-        self.link_owner(owner, slot);
-        let (slab, seed) = (&self.slab, self.seed);
-        self.by_id
-            .insert_unique(hash_id(seed, id), slot, |slot| hash_id(seed, resident(slab, *slot).id));
-        Orders::index_name(&mut self.by_client_id, slab, seed, owner, &client_id, slot);
+    #[inline]
+    pub(crate) fn insert(
+        &mut self,
+        id: OrderId,
+        owner: u32,
+        name_hash: u32,
+        request: &OrderRequest,
+    ) -> Slot {
+        let slot = self.slab.insert(Order {
+            id,
+            price: request.price,
+            remaining: match request.quantity_unit {
+                QuantityUnit::Base => request.quantity,
+                QuantityUnit::Quote => Quantity::ZERO,
+            },
+            account: request.account,
+            instrument: request.instrument,
+            owner,
+            name_hash,
+            queue: NONE,
+            older: Slot::NONE,
+            younger: Slot::NONE,
+            extra: NONE,
+            side: request.side,
+            kind: request.kind,
+            phase: Phase::Running,
+            is_touched: false,
+        });
+        self.by_name.insert(name_hash, slot.0);
+        if slot.0 as usize >= self.terms.len() {
+            // Nobody's place too has terms and siblings, which say nothing.
+            self.terms.resize(slot.0 as usize + 1, Terms::new(request));
+            self.siblings.resize(slot.0 as usize + 1, Siblings::NONE);
+        }
+        self.terms[slot.0 as usize] = Terms::new(request);
+        self.siblings[slot.0 as usize] = self.join_owner(slot);
         slot
     }
 
-    fn index_name(
-        names: &mut HashTable<Slot>,
-        slab: &[Option<Order>],
-        seed: Seed,
-        owner: Owner,
-        client_id: &ClientOrderId,
-        slot: Slot,
-    ) {
-        names.insert_unique(hash_client_id(seed, owner, client_id), slot, |slot| {
-            let order = resident(slab, *slot);
-            hash_client_id(seed, order.owner(), &order.request.client_order_id)
-        });
+    #[inline]
+    pub(crate) fn remove(&mut self, slot: Slot) {
+        self.leave_owner(slot);
+        let extra = self.get(slot).extra;
+        if extra != NONE {
+            self.free_extras.push(extra);
+        }
+        self.by_name.remove(self.get(slot).name_hash, slot.0);
+        self.slab.remove(slot);
     }
 
-    fn forget_name(&mut self, owner: Owner, client_id: &ClientOrderId, slot: Slot) {
-        let hash = hash_client_id(self.seed, owner, client_id);
-        match self.by_client_id.find_entry(hash, |other| *other == slot) {
-            Ok(entry) => drop(entry.remove()),
-            Err(_) => panic!("client order id {client_id} of slot {slot:?} is not indexed"),
+    pub(crate) fn rename(&mut self, slot: Slot, name: ClientOrderId) {
+        let Order { owner, name_hash: before, .. } = *self.get(slot);
+        let name_hash = self.name_hash(self.owned(owner).owner, &name);
+        self.by_name.remove(before, slot.0);
+        self.by_name.insert(name_hash, slot.0);
+        self.slab.get_mut(slot).name_hash = name_hash;
+        self.terms_mut(slot).client_order_id = name;
+    }
+
+    /// Sets what remains of an order: the one place that does, so that the owner's sum holds.
+    #[inline]
+    pub(crate) fn set_remaining(&mut self, slot: Slot, remaining: Quantity) {
+        let order = self.slab.get_mut(slot);
+        let before = core::mem::replace(&mut order.remaining, remaining);
+        let difference = i128::from(remaining.0) - i128::from(before.0);
+        self.owners[order.owner as usize].open[order.side as usize] += Amount(difference);
+    }
+
+    /// Some of an order was executed.
+    #[inline]
+    pub(crate) fn execute(&mut self, slot: Slot, quantity: Quantity, quote: Amount) {
+        let order = self.slab.get_mut(slot);
+        order.is_touched = true;
+        let (remaining, owner) = (order.remaining.0, order.owner);
+        self.owners[owner as usize].traded.add(self.day, quantity);
+        let terms = &mut self.terms[slot.0 as usize];
+        terms.executed.0 += quantity.0;
+        terms.executed_quote += quote;
+        // Nothing remains of an order by quote quantity, ever.
+        self.set_remaining(slot, Quantity(remaining.saturating_sub(quantity.0)));
+    }
+
+    /// Some of an order was prevented (docs/rules.md §6).
+    pub(crate) fn prevent(&mut self, slot: Slot, quantity: Quantity) {
+        let order = self.slab.get_mut(slot);
+        order.is_touched = true;
+        let remaining = order.remaining.0;
+        self.terms[slot.0 as usize].prevented.0 += quantity.0;
+        self.set_remaining(slot, Quantity(remaining.saturating_sub(quantity.0)));
+    }
+
+    /// What no longer remains of an order, without a look at its terms where that is nothing.
+    #[inline]
+    pub(crate) fn gone(&self, slot: Slot) -> Quantity {
+        match self.get(slot).is_touched {
+            true => self.terms(slot).gone(),
+            false => Quantity::ZERO,
         }
     }
 
-    pub(crate) fn remove(&mut self, slot: Slot) -> Order {
-        let order = self.slab[slot.0 as usize].take().expect("a slot that is held is occupied");
-        self.forget_name(order.owner(), &order.request.client_order_id, slot);
-        match self.by_id.find_entry(hash_id(self.seed, order.id), |other| *other == slot) {
-            Ok(entry) => drop(entry.remove()),
-            Err(_) => panic!("order {} is not indexed", order.id),
-        }
-        self.unlink_owner(&order);
-        self.free.push(slot);
-        order
-    }
-
-    pub(crate) fn rename(&mut self, slot: Slot, client_id: ClientOrderId) {
-        let order = self.get(slot);
-        let (owner, before) = (order.owner(), order.request.client_order_id);
-        self.forget_name(owner, &before, slot);
-        self.get_mut(slot).request.client_order_id = client_id;
-        let (slab, seed) = (&self.slab, self.seed);
-        Orders::index_name(&mut self.by_client_id, slab, seed, owner, &client_id, slot);
-    }
-
-    /// Changes what remains of an order: the one place that does, so that the owner's sum holds.
-    pub(crate) fn change(&mut self, slot: Slot, change: impl FnOnce(&mut Order)) {
-        let order = self.get_mut(slot);
-        let before = order.remaining();
-        change(order);
-        let (owner, side) = (order.owner(), order.request.side);
-        let difference = i128::from(order.remaining().0) - i128::from(before.0);
-        if side == Side::Buy && difference != 0 {
-            let owned = self.by_owner.get_mut(&owner).expect("an open order's owner is listed");
-            owned.buying += Amount(difference);
+    pub(crate) fn status(&self, slot: Slot) -> OrderStatus {
+        match self.get(slot).is_touched && !self.terms(slot).executed.is_zero() {
+            true => OrderStatus::PartiallyFilled,
+            false => OrderStatus::New,
         }
     }
 
-    fn link_owner(&mut self, owner: Owner, slot: Slot) {
-        let last = self.by_owner.get(&owner).map_or(Slot::NONE, |owned| owned.last);
-        if !last.is_none() {
-            self.get_mut(last).owner_next = slot;
+    /// The request as it stands: with the price and the client order id that were last set; a
+    /// pegged order with the price that its owner named.
+    pub(crate) fn request(&self, slot: Slot) -> OrderRequest {
+        let (order, terms) = (self.get(slot), self.terms(slot));
+        let named = self.extra(slot).filter(|extra| extra.is_pegged() || extra.is_funded);
+        OrderRequest {
+            account: order.account,
+            instrument: order.instrument,
+            side: order.side,
+            kind: order.kind,
+            time_in_force: terms.time_in_force,
+            stp_mode: terms.stp_mode,
+            quantity_unit: terms.unit,
+            price: named.map_or(order.price, |extra| extra.named_price),
+            quantity: terms.quantity,
+            stop_price: terms.stop_price,
+            client_order_id: terms.client_order_id,
+            strategy_id: terms.strategy_id,
+            strategy_type: terms.strategy_type,
         }
-        let order = self.get_mut(slot);
-        order.owner_previous = last;
-        let buying = match order.request.side {
-            Side::Buy => order.remaining().into(),
-            Side::Sell => Amount::ZERO,
-        };
-        let owned = self.by_owner.entry(owner).or_insert(NOTHING_OWNED);
+    }
+
+    #[inline]
+    fn join_owner(&mut self, slot: Slot) -> Siblings {
+        let Order { owner, side, kind, remaining, .. } = *self.get(slot);
+        let owned = &mut self.owners[owner as usize];
         owned.count += 1;
-        owned.buying += buying;
-        owned.last = slot;
-        if owned.first.is_none() {
-            owned.first = slot;
-        }
+        owned.algos += u32::from(kind.is_contingent());
+        owned.open[side as usize] += remaining.into();
+        let last = core::mem::replace(&mut owned.last, slot);
+        owned.first = if last.is_none() { slot } else { owned.first };
+        self.siblings[last.0 as usize].next = slot;
+        Siblings { previous: last, next: Slot::NONE }
     }
 
-    fn unlink_owner(&mut self, order: &Order) {
-        let (previous, next) = (order.owner_previous, order.owner_next);
-        if !previous.is_none() {
-            self.get_mut(previous).owner_next = next;
-        }
-        if !next.is_none() {
-            self.get_mut(next).owner_previous = previous;
-        }
-        let owner = order.owner();
-        let owned = self.by_owner.get_mut(&owner).expect("an open order's owner is listed");
+    #[inline]
+    fn leave_owner(&mut self, slot: Slot) {
+        let Siblings { previous, next } = self.siblings[slot.0 as usize];
+        let Order { owner, side, kind, remaining, .. } = *self.get(slot);
+        let is_iceberg = self.extra(slot).is_some_and(Extra::is_iceberg);
+        let owned = &mut self.owners[owner as usize];
         owned.count -= 1;
-        if order.request.side == Side::Buy {
-            owned.buying -= order.remaining().into();
-        }
-        if previous.is_none() {
-            owned.first = next;
-        }
-        if next.is_none() {
-            owned.last = previous;
-        }
-        if owned.count == 0 {
-            self.by_owner.remove(&owner);
-        }
+        owned.algos -= u32::from(kind.is_contingent());
+        owned.icebergs -= u32::from(is_iceberg);
+        owned.open[side as usize] -= remaining.into();
+        owned.first = if previous.is_none() { next } else { owned.first };
+        owned.last = if next.is_none() { previous } else { owned.last };
+        self.siblings[previous.0 as usize].next = next;
+        self.siblings[next.0 as usize].previous = previous;
     }
-}
-
-fn resident(slab: &[Option<Order>], slot: Slot) -> &Order {
-    slab[slot.0 as usize].as_ref().expect("an indexed slot is occupied")
-}
-
-fn hash_id(seed: Seed, id: OrderId) -> u64 {
-    seed.hash_one(id)
-}
-
-fn hash_client_id(seed: Seed, owner: Owner, client_id: &ClientOrderId) -> u64 {
-    let place = u64::from(owner.account.0) << 32 | u64::from(owner.instrument.0);
-    hash::hash_bytes(client_id.as_bytes(), seed.0 ^ place)
 }

@@ -27,6 +27,7 @@ impl<'a, S: EventSink> Counted<'a, S> {
 }
 
 impl<S: EventSink> EventSink for Counted<'_, S> {
+    #[inline]
     fn emit<E: EventRecord>(&mut self, event: E) {
         self.count += 1;
         self.sink.emit(event);

@@ -1,6 +1,6 @@
 //! Contingent orders that wait for a trade at or past their stop price (docs/rules.md §8).
 
-use crate::orders::Slot;
+use crate::slab::Slot;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use protocol::{OrderId, Price};

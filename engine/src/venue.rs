@@ -2,9 +2,12 @@
 
 use crate::engine::{Engine, RULES_VERSION, Refusal};
 use crate::ledger::Pocket;
+use crate::ledger::Row;
 use crate::market::{Market, Rates};
+use crate::registry::Registry;
+use crate::risk::RiskTable;
 use crate::sink::EventSink;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use protocol::command::*;
 use protocol::event::*;
@@ -23,8 +26,40 @@ pub(crate) struct Account {
     pub(crate) permissions: u8,
     /// Set for this account in particular.
     pub(crate) rates: Option<Rates>,
-    /// Open orders over all instruments.
+    /// The account's kill switch is engaged.
+    pub(crate) is_killed: bool,
+    /// Open orders over all instruments; of them contingent ones, and icebergs.
     pub(crate) open_orders: u32,
+    pub(crate) algo_orders: u32,
+    pub(crate) iceberg_orders: u32,
+}
+
+impl Account {
+    pub(crate) fn new(name: AccountName, trade_group: u32, permissions: u8) -> Account {
+        Account {
+            name,
+            trade_group,
+            permissions,
+            rates: None,
+            is_killed: false,
+            open_orders: 0,
+            algo_orders: 0,
+            iceberg_orders: 0,
+        }
+    }
+
+    /// An order comes (1) or goes (-1).
+    #[inline]
+    pub(crate) fn count(&mut self, kind: OrderKind, terms: OrderTerms, change: i32) {
+        let count = |orders: &mut u32| *orders = orders.wrapping_add_signed(change);
+        count(&mut self.open_orders);
+        if kind.is_contingent() {
+            count(&mut self.algo_orders);
+        }
+        if !terms.iceberg.is_zero() {
+            count(&mut self.iceberg_orders);
+        }
+    }
 }
 
 /// **Invariants:** ids are places: asset and instrument n at index n − 1, account n at index n
@@ -37,23 +72,24 @@ pub(crate) struct Venue {
     instrument_ids: BTreeMap<Symbol, InstrumentId>,
     pub(crate) accounts: Vec<Account>,
     account_ids: BTreeMap<AccountName, AccountId>,
-    pub(crate) keys: BTreeMap<ApiKey, KeyAdded>,
+    pub(crate) keys: Registry<ApiKey, KeyAdded>,
     pub(crate) rates: Rates,
-    pub(crate) rate_limits: BTreeMap<(RateLimitKind, RateLimitInterval, u32), u32>,
-    pub(crate) open_orders_max: u32,
+    pub(crate) rate_limits: Registry<(RateLimitKind, RateLimitInterval, u32), RateLimitSet>,
+    pub(crate) limits: VenueLimits,
+    pub(crate) risk: RiskTable,
+    /// The venue's kill switch is engaged.
+    pub(crate) is_killed: bool,
+    /// Instruments that collect.
+    pub(crate) collecting: BTreeSet<InstrumentId>,
+    /// Instruments with a calendar.
+    pub(crate) scheduled: BTreeSet<InstrumentId>,
     /// What was executed, so that it is once.
-    pub(crate) transfers: BTreeMap<TransferId, TransferExecuted>,
+    pub(crate) transfers: Registry<TransferId, TransferExecuted>,
 }
 
 impl Default for Venue {
     fn default() -> Venue {
-        let own = Account {
-            name: AccountName::EMPTY,
-            trade_group: 0,
-            permissions: 0,
-            rates: None,
-            open_orders: 0,
-        };
+        let own = Account::new(AccountName::EMPTY, 0, 0);
         Venue {
             assets: Vec::new(),
             asset_ids: BTreeMap::new(),
@@ -61,26 +97,33 @@ impl Default for Venue {
             instrument_ids: BTreeMap::new(),
             accounts: Vec::from([own]),
             account_ids: BTreeMap::new(),
-            keys: BTreeMap::new(),
+            keys: Registry::default(),
             rates: Rates::default(),
-            rate_limits: BTreeMap::new(),
-            open_orders_max: 0,
-            transfers: BTreeMap::new(),
+            rate_limits: Registry::default(),
+            limits: VenueLimits::default(),
+            risk: RiskTable::default(),
+            is_killed: false,
+            collecting: BTreeSet::new(),
+            scheduled: BTreeSet::new(),
+            transfers: Registry::default(),
         }
     }
 }
 
 impl Venue {
+    #[inline]
     pub(crate) fn market(&self, id: InstrumentId) -> Option<&Market> {
         self.markets.get((id.0 as usize).checked_sub(1)?)
     }
 
     /// The market of an instrument that is known to exist.
+    #[inline]
     pub(crate) fn known(&mut self, id: InstrumentId) -> &mut Market {
         &mut self.markets[id.0 as usize - 1]
     }
 
     /// A user's account.
+    #[inline]
     pub(crate) fn account(&self, id: AccountId) -> Option<&Account> {
         self.accounts.get(id.0 as usize).filter(|_| id != AccountId::VENUE)
     }
@@ -104,7 +147,13 @@ impl Venue {
         id
     }
 
-    pub(crate) fn add_market(&mut self, base: AssetId, quote: AssetId, of: InstrumentDefinition) {
+    /// Base and quote come with the venue's own balances of them.
+    pub(crate) fn add_market(
+        &mut self,
+        base: (AssetId, Row),
+        quote: (AssetId, Row),
+        of: InstrumentDefinition,
+    ) {
         let id = InstrumentId(self.markets.len() as u32 + 1);
         self.instrument_ids.insert(of.symbol, id);
         self.markets.push(Market::new(id, base, quote, of));
@@ -117,7 +166,13 @@ impl Venue {
         id
     }
 
+    /// Instruments to which the passing of time may do something, by id.
+    pub(crate) fn timed(&self) -> Vec<InstrumentId> {
+        self.collecting.union(&self.scheduled).copied().collect()
+    }
+
     /// The most particular rates: account, then instrument, then venue.
+    #[inline]
     pub(crate) fn rates_of(&self, account: AccountId, market: &Market) -> Rates {
         let own = self.accounts.get(account.0 as usize).and_then(|account| account.rates);
         own.or(market.rates).unwrap_or(self.rates)
@@ -166,6 +221,7 @@ fn is_valid_definition(definition: &InstrumentDefinition) -> bool {
         && precisions.iter().all(|digits| *digits <= number::DECIMALS as u8)
         && filters.present & !known == 0
         && definition.allowed_stp_modes & definition.default_stp_mode.bit() != 0
+        && definition.status != InstrumentStatus::VolatilityAuction
 }
 
 impl Engine {
@@ -204,14 +260,19 @@ impl Engine {
         let existing = self.venue.instrument_named(&definition.symbol);
         if let Some(id) = existing {
             let market = self.venue.known(id);
-            let stands = &market.definition;
+            let stands = market.definition();
+            // Phases change by a command of their own.
+            let has_phase = market.is_collecting() || definition.status.is_auction();
+            if has_phase && stands.status != definition.status {
+                return Err(RejectReason::InvalidDefinition);
+            }
             if (stands.base, stands.quote) != (definition.base, definition.quote) {
                 return Err(RejectReason::AssetMismatch);
             }
             if stands == definition {
                 return Err(RejectReason::NoChange);
             }
-            market.definition = *definition;
+            market.define(definition);
         } else {
             let unknown = |name| usize::from(self.venue.asset_named(name).is_none());
             let new_assets = unknown(&definition.base) + unknown(&definition.quote);
@@ -222,7 +283,13 @@ impl Engine {
             }
             let base = self.define_asset(definition.base, out);
             let quote = self.define_asset(definition.quote, out);
-            self.venue.add_market(base, quote, *definition);
+            self.add_market(base, quote, *definition);
+            if definition.status.is_auction() {
+                let market = self.venue.markets.last_mut().expect("it was added");
+                market.collect();
+                let id = market.id;
+                self.venue.collecting.insert(id);
+            }
         }
         let id = self.venue.instrument_named(&definition.symbol).unwrap_or_default();
         let market = self.venue.known(id);
@@ -231,28 +298,19 @@ impl Engine {
         Ok(())
     }
 
+    /// The venue's balances of the assets exist from then on.
+    pub(crate) fn add_market(&mut self, base: AssetId, quote: AssetId, of: InstrumentDefinition) {
+        let [base, quote] =
+            [base, quote].map(|asset| (asset, self.ledger.row(AccountId::VENUE, asset)));
+        self.venue.add_market(base, quote, of);
+    }
+
     fn define_asset(&mut self, name: AssetName, out: &mut impl EventSink) -> AssetId {
         self.venue.asset_named(&name).unwrap_or_else(|| {
             let asset = self.venue.add_asset(name);
             out.emit(AssetDefined { asset, name });
             asset
         })
-    }
-
-    pub(crate) fn set_instrument_status(
-        &mut self,
-        command: &SetInstrumentStatus,
-        out: &mut impl EventSink,
-    ) -> Refusal {
-        let named = self.venue.instrument_named(&command.symbol);
-        let instrument = named.ok_or(RejectReason::UnknownInstrument)?;
-        let definition = &mut self.venue.known(instrument).definition;
-        if definition.status == command.status {
-            return Err(RejectReason::NoChange);
-        }
-        definition.status = command.status;
-        out.emit(InstrumentStatusSet { instrument, status: command.status });
-        Ok(())
     }
 
     pub(crate) fn define_account(
@@ -277,13 +335,7 @@ impl Engine {
             None if self.venue.accounts.len() > ACCOUNTS_MAX => {
                 return Err(RejectReason::TooManyDefinitions);
             }
-            None => self.venue.add_account(Account {
-                name,
-                trade_group,
-                permissions,
-                rates: None,
-                open_orders: 0,
-            }),
+            None => self.venue.add_account(Account::new(name, trade_group, permissions)),
         };
         out.emit(AccountDefined { account, name, trade_group, permissions });
         Ok(())
@@ -367,15 +419,16 @@ impl Engine {
             return Err(RejectReason::InvalidDefinition);
         }
         let place = (kind, interval, interval_count);
-        let stands = self.venue.rate_limits.get(&place).copied().unwrap_or(0);
+        let stands = self.venue.rate_limits.get(&place).map_or(0, |set| set.limit);
         if stands == limit {
             return Err(RejectReason::NoChange);
         }
+        let set = RateLimitSet { kind, interval, interval_count, limit };
         match limit {
-            0 => self.venue.rate_limits.remove(&place),
-            limit => self.venue.rate_limits.insert(place, limit),
-        };
-        out.emit(RateLimitSet { kind, interval, interval_count, limit });
+            0 => drop(self.venue.rate_limits.remove(&place)),
+            _ => self.venue.rate_limits.insert(place, set),
+        }
+        out.emit(set);
         Ok(())
     }
 
@@ -384,12 +437,12 @@ impl Engine {
         command: &SetVenueLimits,
         out: &mut impl EventSink,
     ) -> Refusal {
-        let open_orders_max = command.open_orders_max;
-        if open_orders_max == self.venue.open_orders_max {
+        let limits = command.limits;
+        if limits == self.venue.limits {
             return Err(RejectReason::NoChange);
         }
-        self.venue.open_orders_max = open_orders_max;
-        out.emit(VenueLimitsSet { open_orders_max });
+        self.venue.limits = limits;
+        out.emit(VenueLimitsSet { limits });
         Ok(())
     }
 
@@ -399,7 +452,8 @@ impl Engine {
             TransferDirection::Deposit => (AccountId::VENUE, account),
             TransferDirection::Withdrawal => (account, AccountId::VENUE),
         };
-        self.ledger.transfer(asset, (from, Pocket::Free), to, command.amount);
+        let [from, to] = [from, to].map(|account| self.ledger.row(account, asset));
+        self.ledger.transfer((from, Pocket::Free), to, command.amount);
         let executed = TransferExecuted {
             transfer: command.transfer,
             account,
@@ -409,7 +463,8 @@ impl Engine {
         };
         self.venue.transfers.insert(command.transfer, executed);
         out.emit(executed);
-        self.emit_balance(account, asset, out);
+        let row = self.ledger.row(account, asset);
+        self.emit_balance(row, out);
         Ok(())
     }
 
@@ -417,7 +472,7 @@ impl Engine {
         if command.transfer.is_empty() {
             return Err(RejectReason::InvalidDefinition);
         }
-        if self.venue.transfers.contains_key(&command.transfer) {
+        if self.venue.transfers.get(&command.transfer).is_some() {
             return Err(RejectReason::DuplicateTransfer);
         }
         let named = self.venue.account_named(&command.account);
@@ -457,7 +512,8 @@ impl Engine {
         }
         for market in &venue.markets {
             let (instrument, base, quote) = (market.id, market.base, market.quote);
-            out.emit(InstrumentDefined { instrument, base, quote, definition: market.definition });
+            let definition = *market.definition();
+            out.emit(InstrumentDefined { instrument, base, quote, definition });
         }
         for (account, id) in venue.accounts.iter().zip(0u32..).skip(1) {
             let Account { name, trade_group, permissions, .. } = *account;
@@ -465,11 +521,9 @@ impl Engine {
         }
         venue.keys.values().for_each(|key| out.emit(*key));
         self.describe_fees(out);
-        for ((kind, interval, interval_count), limit) in &venue.rate_limits {
-            let (kind, interval, interval_count) = (*kind, *interval, *interval_count);
-            out.emit(RateLimitSet { kind, interval, interval_count, limit: *limit });
-        }
-        out.emit(VenueLimitsSet { open_orders_max: venue.open_orders_max });
+        venue.rate_limits.values().for_each(|limit| out.emit(*limit));
+        out.emit(VenueLimitsSet { limits: venue.limits });
+        self.describe_regulation(out);
         venue.transfers.values().for_each(|transfer| out.emit(*transfer));
     }
 

@@ -1,11 +1,15 @@
 //! Matching: an order walks the opposite side of the book (docs/rules.md §5 and 6).
 
-use crate::book::crosses;
+use crate::book::{Level, crosses};
 use crate::engine::Engine;
-use crate::ledger::Pocket;
+use crate::ledger::{Pocket, Row};
 use crate::market::Market;
-use crate::orders::{Order, Slot};
+use crate::orders::Orders;
+use crate::reference::Obstacle;
 use crate::sink::EventSink;
+use crate::slab::{Order, Phase, Slot};
+use crate::table::NONE;
+use alloc::collections::VecDeque;
 use protocol::command::{ClientOrderId, OrderRequest};
 use protocol::event::*;
 use protocol::*;
@@ -32,19 +36,18 @@ impl Appetite {
             QuantityUnit::Base => Appetite::Base { remaining: new.quantity },
             QuantityUnit::Quote => {
                 let (side, room) = (new.side, Quantity::MAX.0);
-                Appetite::Quote { side, rest: new.quantity.into(), step: market.step(), room }
+                Appetite::Quote {
+                    side,
+                    rest: new.quantity.into(),
+                    step: market.rules.lots.unit(),
+                    room,
+                }
             }
         }
     }
 
-    fn of_order(order: &Order, market: &Market) -> Appetite {
-        match order.request.quantity_unit {
-            QuantityUnit::Base => Appetite::Base { remaining: order.remaining() },
-            QuantityUnit::Quote => Appetite::of_request(&order.request, market),
-        }
-    }
-
     /// The quantity wanted at a price.
+    #[inline]
     fn at(&self, price: Price) -> Quantity {
         match *self {
             Appetite::Base { remaining } => remaining,
@@ -62,6 +65,7 @@ impl Appetite {
         }
     }
 
+    #[inline]
     fn take(&mut self, quantity: Quantity, quote: Amount) {
         match self {
             Appetite::Base { remaining } => remaining.0 -= quantity.0,
@@ -73,6 +77,7 @@ impl Appetite {
     }
 
     /// Wants no more, given the price of the next maker.
+    #[inline]
     fn is_over(&self, next: Option<Price>) -> bool {
         match self {
             Appetite::Base { remaining } => remaining.is_zero(),
@@ -92,105 +97,256 @@ pub(crate) struct Plan {
     pub(crate) not_one_step: bool,
 }
 
+/// A [`Plan`] in the making.
+#[derive(Debug)]
+struct Planning {
+    plan: Plan,
+    appetite: Appetite,
+    is_touched: bool,
+}
+
+impl Planning {
+    /// What is wanted at a price; none: it is over.
+    fn wanted(&mut self, price: Price) -> Option<Quantity> {
+        if self.appetite.is_over(None) {
+            return None;
+        }
+        let wanted = self.appetite.at(price);
+        if wanted.is_zero() {
+            self.plan.not_one_step = !self.is_touched;
+            return None;
+        }
+        Some(wanted)
+    }
+
+    /// It ends before this price, unless it was over already.
+    fn stopped_at(mut self, price: Price) -> Plan {
+        let _ = self.wanted(price);
+        self.plan
+    }
+
+    fn take(&mut self, quantity: Quantity, quote: Amount, is_paid: bool) {
+        if is_paid {
+            self.plan.pays += quote;
+            self.plan.sells += quantity.into();
+        }
+        self.is_touched = true;
+        self.appetite.take(quantity, quote);
+    }
+}
+
+/// A maker as a plan sees it.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    slot: Slot,
+    remaining: Quantity,
+    shown: Quantity,
+    /// What it shows anew when that is used up; 0: it never hides anything.
+    part: Quantity,
+}
+
+impl Standing {
+    fn of(orders: &Orders, slot: Slot) -> Standing {
+        let part = orders.extra(slot).map_or(Quantity::ZERO, |extra| extra.terms.iceberg);
+        let (remaining, shown) = (orders.get(slot).remaining, orders.shown(slot));
+        Standing { slot, remaining, shown, part }
+    }
+}
+
+/// How a planned meeting ended.
+#[derive(Debug)]
+enum Met {
+    /// Nothing more happens.
+    Over,
+    /// The maker shows its next part, behind all others.
+    Again(Standing),
+    Done,
+}
+
+/// An order that runs, and what of its terms a walk needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taker {
+    pub(crate) slot: Slot,
+    pub(crate) time_in_force: TimeInForce,
+    pub(crate) stp_mode: StpMode,
+}
+
+impl Taker {
+    pub(crate) fn of(orders: &Orders, slot: Slot) -> Taker {
+        let terms = orders.terms(slot);
+        Taker { slot, time_in_force: terms.time_in_force, stp_mode: terms.stp_mode }
+    }
+}
+
 /// Who is about to trade with whom.
 #[derive(Debug, Clone, Copy)]
 struct Meeting {
-    taker: Slot,
+    taker: Taker,
     maker: Slot,
     instrument: InstrumentId,
     price: Price,
 }
 
-/// Is the limit of an order of this kind reached at `price`? Market kinds take any.
-fn reaches(request: &OrderRequest, price: Price) -> bool {
-    !request.kind.is_limit() || crosses(request.side, request.price, price)
+/// One order of a trade: what was held for it before, and what its owner pays the venue.
+#[derive(Debug, Clone, Copy)]
+struct Party {
+    slot: Slot,
+    held: Amount,
+    commission: Amount,
+}
+
+/// Is the limit of an order reached at `price`? Market kinds take any.
+#[inline]
+fn reaches(order: &Order, price: Price) -> bool {
+    !order.kind.is_limit() || crosses(order.side, order.price, price)
 }
 
 impl Engine {
-    fn prevents(&self, taker: &OrderRequest, maker: AccountId) -> bool {
+    #[inline]
+    fn prevents(&self, mode: StpMode, taker: AccountId, maker: AccountId) -> bool {
         let group = |account: AccountId| self.venue.accounts[account.0 as usize].trade_group;
-        taker.stp_mode != StpMode::None
-            && (taker.account == maker
-                || (group(maker) != 0 && group(taker.account) == group(maker)))
+        mode != StpMode::None
+            && (taker == maker || (group(maker) != 0 && group(taker) == group(maker)))
+    }
+
+    /// The mode that applies between two orders of one self: TRANSFER needs both orders to say so,
+    /// and two accounts.
+    fn effective_mode(&self, mode: StpMode, taker: AccountId, maker: Slot) -> StpMode {
+        let transfers = || {
+            let is_other = self.orders.get(maker).account != taker;
+            is_other && self.orders.terms(maker).stp_mode == StpMode::Transfer
+        };
+        match mode {
+            StpMode::Transfer if !transfers() => StpMode::Decrement,
+            mode => mode,
+        }
     }
 
     /// The walk of a market order without effects (§5, affordability).
-    pub(crate) fn plan(&self, taker: &OrderRequest, mut appetite: Appetite) -> Plan {
+    pub(crate) fn plan(&self, taker: &OrderRequest, appetite: Appetite) -> Plan {
         let market = self.venue.market(taker.instrument).expect("the instrument was checked");
-        let mut plan = Plan::default();
-        let mut touched = false;
-        for slot in market.book.orders(&self.orders, taker.side.opposite()) {
-            let maker = self.orders.get(slot);
-            let (price, is_self) =
-                (maker.request.price, self.prevents(taker, maker.request.account));
-            let mut available = maker.remaining();
-            // A maker may be met again: what its trade cost was cut, so a little more is affordable.
-            while !available.is_zero() {
-                if appetite.is_over(None) {
-                    return plan;
+        let bounds = market.bounds(taker.side, self.now);
+        let mut planning = Planning { plan: Plan::default(), appetite, is_touched: false };
+        let side = taker.side.opposite();
+        for level in market.book.levels(side) {
+            let price = level.price;
+            if bounds.is_some_and(|bounds| bounds.obstacle(price).is_some()) {
+                return planning.stopped_at(price);
+            }
+            // Icebergs come again behind all others, with their next part.
+            let mut again = VecDeque::new();
+            for slot in market.book.queue(&self.orders.slab, side, price) {
+                let maker = Standing::of(&self.orders, slot);
+                match self.plan_meeting(&mut planning, taker, price, maker) {
+                    Met::Over => return planning.plan,
+                    Met::Again(maker) => again.push_back(maker),
+                    Met::Done => {}
                 }
-                let wanted = appetite.at(price);
-                if wanted.is_zero() {
-                    plan.not_one_step = !touched;
-                    return plan;
+            }
+            while let Some(maker) = again.pop_front() {
+                match self.plan_meeting(&mut planning, taker, price, maker) {
+                    Met::Over => return planning.plan,
+                    Met::Again(maker) => again.push_back(maker),
+                    Met::Done => {}
                 }
-                let quantity = wanted.min(available);
-                let quote = notional(price, quantity);
-                match taker.stp_mode {
-                    _ if !is_self => {
-                        plan.pays += quote;
-                        plan.sells += quantity.into();
-                    }
-                    StpMode::ExpireMaker => break,
-                    StpMode::Decrement => {}
-                    _ => return plan,
-                }
-                touched = true;
-                available.0 -= quantity.0;
-                appetite.take(quantity, quote);
             }
         }
-        plan
+        planning.plan
     }
 
-    /// Can a fill-or-kill order be filled whole?
-    pub(crate) fn is_fillable(&self, taker: &Order) -> bool {
-        let request = &taker.request;
-        let market = self.venue.market(request.instrument).expect("the order's instrument exists");
-        let mut missing = taker.remaining();
-        for slot in market.book.orders(&self.orders, request.side.opposite()) {
-            let maker = self.orders.get(slot);
-            if missing.is_zero() || !reaches(request, maker.request.price) {
+    /// A maker may be met again: what its trade cost was cut, so a little more is affordable.
+    fn plan_meeting(
+        &self,
+        planning: &mut Planning,
+        taker: &OrderRequest,
+        price: Price,
+        mut maker: Standing,
+    ) -> Met {
+        let account = self.orders.get(maker.slot).account;
+        let is_self = self.prevents(taker.stp_mode, taker.account, account);
+        while !maker.remaining.is_zero() {
+            let Some(wanted) = planning.wanted(price) else { return Met::Over };
+            let mode = match is_self {
+                true => self.effective_mode(taker.stp_mode, taker.account, maker.slot),
+                false => StpMode::None,
+            };
+            let quantity = match mode {
+                StpMode::None => wanted.min(maker.shown),
+                StpMode::Decrement | StpMode::Transfer => wanted.min(maker.remaining),
+                StpMode::ExpireMaker => return Met::Done,
+                StpMode::ExpireTaker | StpMode::ExpireBoth => return Met::Over,
+            };
+            planning.take(quantity, notional(price, quantity), mode != StpMode::Decrement);
+            maker.remaining.0 -= quantity.0;
+            if mode == StpMode::None {
+                maker.shown.0 -= quantity.0;
+            }
+            maker.shown = maker.shown.min(maker.remaining);
+            if maker.shown.is_zero() && !maker.remaining.is_zero() {
+                maker.shown = maker.part.min(maker.remaining);
+                return Met::Again(maker);
+            }
+        }
+        Met::Done
+    }
+
+    /// Can a fill-or-kill order be filled whole? Icebergs count part by part, each in its turn.
+    pub(crate) fn is_fillable(&self, taker: Taker) -> bool {
+        let order = self.orders.get(taker.slot);
+        let market = self.venue.market(order.instrument).expect("the order's instrument exists");
+        let bounds = market.bounds(order.side, self.now);
+        let stops = |price| bounds.is_some_and(|bounds| bounds.obstacle(price).is_some());
+        let side = order.side.opposite();
+        let mut missing = order.remaining;
+        for level in market.book.levels(side) {
+            if missing.is_zero() || !reaches(order, level.price) || stops(level.price) {
                 break;
             }
-            if !self.prevents(request, maker.request.account) {
-                missing.0 = missing.0.saturating_sub(maker.remaining().0);
-            } else if request.stp_mode != StpMode::ExpireMaker {
-                break;
+            let mut hidden = 0u64;
+            for slot in market.book.queue(&self.orders.slab, side, level.price) {
+                if !self.prevents(taker.stp_mode, order.account, self.orders.get(slot).account) {
+                    let maker = Standing::of(&self.orders, slot);
+                    missing.0 = missing.0.saturating_sub(maker.shown.0);
+                    hidden = hidden.saturating_add(maker.remaining.0 - maker.shown.0);
+                } else if taker.stp_mode != StpMode::ExpireMaker {
+                    // It ends the count; hidden parts come behind it.
+                    return missing.is_zero();
+                }
             }
+            missing.0 = missing.0.saturating_sub(hidden);
         }
         missing.is_zero()
     }
 
     /// Trades until the order wants no more or nothing crosses. Returns whether it is still open.
-    pub(crate) fn walk(&mut self, taker: Slot, out: &mut impl EventSink) -> bool {
-        let order = self.orders.get(taker);
-        let request = order.request;
-        let instrument = request.instrument;
-        let market = self.venue.known(instrument);
-        let mut appetite = Appetite::of_order(order, market);
+    #[inline]
+    pub(crate) fn walk(
+        &mut self,
+        taker: Taker,
+        mut appetite: Appetite,
+        out: &mut impl EventSink,
+    ) -> bool {
+        let Order { instrument, account, side, .. } = *self.orders.get(taker.slot);
+        let bounds = self.venue.known(instrument).bounds(side, self.now);
         let mut previous_price = None;
-        while let Some(maker) = self.venue.known(instrument).book.front(request.side.opposite()) {
-            let resting = &self.orders.get(maker).request;
-            let (price, owner) = (resting.price, resting.account);
-            if !reaches(&request, price) || appetite.at(price).is_zero() {
+        while let Some(maker) = self.venue.known(instrument).book.front(side.opposite()) {
+            let Order { price, account: owner, extra, .. } = *self.orders.get(maker);
+            let is_reached = reaches(self.orders.get(taker.slot), price);
+            if !is_reached || appetite.at(price).is_zero() {
                 break;
             }
+            if let Some(obstacle) = bounds.and_then(|bounds| bounds.obstacle(price)) {
+                self.stop_at(taker, price, obstacle, out);
+                return false;
+            }
             let meeting = Meeting { taker, maker, instrument, price };
-            let open = if self.prevents(&request, owner) {
+            let open = if self.prevents(taker.stp_mode, account, owner) {
                 self.prevent(meeting, &mut appetite, out)
             } else {
                 let same_price = previous_price.replace(price) == Some(price);
+                if extra != NONE {
+                    self.send_other_away(maker, out);
+                }
                 self.trade(meeting, &mut appetite, same_price, out)
             };
             if !open {
@@ -200,6 +356,29 @@ impl Engine {
         true
     }
 
+    /// A price outside of the range ends the order; one outside of the band ends trading.
+    #[cold]
+    fn stop_at(
+        &mut self,
+        taker: Taker,
+        price: Price,
+        obstacle: Obstacle,
+        out: &mut impl EventSink,
+    ) {
+        let Order { instrument, kind, .. } = *self.orders.get(taker.slot);
+        match obstacle {
+            Obstacle::PriceRange => self.expire(taker.slot, CloseReason::PriceRange, out),
+            Obstacle::Volatility { middle } => {
+                self.interrupt(instrument, price, middle, out);
+                match kind.is_limit() && taker.time_in_force == TimeInForce::Gtc {
+                    true => self.join_auction(taker.slot),
+                    false => self.expire(taker.slot, CloseReason::Interrupted, out),
+                }
+            }
+        }
+    }
+
+    #[inline]
     fn next_price(&mut self, instrument: InstrumentId, side: Side) -> Option<Price> {
         self.venue.known(instrument).book.best(side)
     }
@@ -212,33 +391,54 @@ impl Engine {
         same_price: bool,
         out: &mut impl EventSink,
     ) -> bool {
-        let Meeting { taker, maker, instrument, price } = meeting;
-        let quantity = appetite.at(price).min(self.orders.get(maker).remaining());
+        let Meeting { taker: Taker { slot: taker, .. }, maker, instrument, price } = meeting;
+        let quantity = appetite.at(price).min(self.orders.shown(maker));
         let quote = notional(price, quantity);
         let trade = self.emit_trade(meeting, quantity, quote, same_price, out);
-        for slot in [maker, taker] {
-            self.orders.change(slot, |order| {
-                order.executed.0 += quantity.0;
-                order.executed_quote += quote;
-            });
-        }
-        let maker_side = self.orders.get(maker).request.side;
+        let maker_held = self.orders.held(maker);
+        let taker_held = self.orders.held(taker);
         let market = self.venue.known(instrument);
+        let maker_side = trade.taker_side.opposite();
         let mut level = market.book.reduce(self.orders.get(maker), quantity);
-        let maker_filled = self.orders.get(maker).remaining().is_zero();
+        self.orders.execute(maker, quantity, quote);
+        self.orders.execute(taker, quantity, quote);
+        let maker_filled = self.orders.get(maker).remaining.is_zero();
+        let mut refilled = None;
         if maker_filled {
-            level = market.book.remove(&mut self.orders, maker);
+            level = market.book.remove(&mut self.orders.slab, maker, Quantity::ZERO);
+            market.forget_iceberg(&self.orders, maker);
+        } else if self.orders.get(maker).extra != NONE {
+            refilled = market.refill(&mut self.orders, maker, quantity);
+            level = refilled.map_or(level, |(_, level)| level);
         }
         appetite.take(quantity, quote);
         let taker_filled = appetite.is_over(self.next_price(instrument, maker_side));
         let taker_commission = self.emit_filled(taker, false, taker_filled, &trade, out);
         let maker_commission = self.emit_filled(maker, true, maker_filled, &trade, out);
-        self.settle(maker, taker, &trade, maker_commission, taker_commission);
+        let parties = [
+            Party { slot: maker, held: maker_held, commission: maker_commission },
+            Party { slot: taker, held: taker_held, commission: taker_commission },
+        ];
+        self.settle(parties, &trade);
         self.emit_trade_balances(maker, taker, out);
+        for (Party { slot, commission, .. }, filled) in
+            parties.into_iter().zip([maker_filled, taker_filled]).rev()
+        {
+            if self.orders.get(slot).extra != NONE {
+                self.filled_of_list(slot, quantity, commission, filled, out);
+            }
+        }
+        if let Some((shown, _)) = refilled {
+            let Order { id: order, account, .. } = *self.orders.get(maker);
+            out.emit(IcebergRefilled { order, account, instrument, quantity: shown });
+        }
         let market = self.venue.known(instrument);
         out.emit(market.book_changed(maker_side, level));
         market.last_trade = Some(price);
         market.average.add(self.now, quantity, quote);
+        if market.trading_rules.bucket_width_ms != 0 {
+            market.buckets.add(&market.trading_rules, self.now, price);
+        }
         self.traded.push((instrument, price));
         if maker_filled {
             self.forget(maker);
@@ -249,6 +449,7 @@ impl Engine {
         !taker_filled
     }
 
+    #[inline]
     fn emit_trade(
         &mut self,
         meeting: Meeting,
@@ -258,8 +459,8 @@ impl Engine {
         out: &mut impl EventSink,
     ) -> Trade {
         let Meeting { taker, maker, instrument, price } = meeting;
-        let (taker, maker) = (self.orders.get(taker), self.orders.get(maker));
-        let counters = &mut self.venue.markets[instrument.0 as usize - 1].counters;
+        let (taker, maker) = (self.orders.get(taker.slot), self.orders.get(maker));
+        let counters = &mut self.venue.known(instrument).counters;
         counters.trade = counters.trade.next();
         if !same_price {
             counters.aggregate = counters.aggregate.next();
@@ -273,13 +474,14 @@ impl Engine {
             quote,
             maker_order: maker.id,
             taker_order: taker.id,
-            taker_side: taker.request.side,
+            taker_side: taker.side,
         };
         out.emit(trade);
         trade
     }
 
     /// One side's view of the trade. Returns its commission.
+    #[inline]
     fn emit_filled(
         &mut self,
         slot: Slot,
@@ -288,8 +490,7 @@ impl Engine {
         trade: &Trade,
         out: &mut impl EventSink,
     ) -> Amount {
-        let order = self.orders.get(slot);
-        let OrderRequest { account, instrument, side, .. } = order.request;
+        let Order { id: order, account, instrument, side, .. } = *self.orders.get(slot);
         let market = self.venue.market(instrument).expect("the order's instrument exists");
         let rates = self.venue.rates_of(account, market);
         let rate = if is_maker { rates.maker } else { rates.taker };
@@ -298,20 +499,20 @@ impl Engine {
             Side::Sell => (trade.quote, market.quote),
         };
         let commission = share(received, rate);
-        let status = if filled { OrderStatus::Filled } else { OrderStatus::PartiallyFilled };
+        let terms = self.orders.terms(slot);
         let event = OrderFilled {
-            order: order.id,
+            order,
             account,
             instrument,
             execution: self.venue.known(instrument).next_execution(),
             trade: trade.trade,
             side,
             is_maker,
-            status,
+            status: if filled { OrderStatus::Filled } else { OrderStatus::PartiallyFilled },
             price: trade.price,
             quantity: trade.quantity,
-            cumulative_quantity: order.executed,
-            cumulative_quote: order.executed_quote,
+            cumulative_quantity: terms.executed,
+            cumulative_quote: terms.executed_quote,
             commission,
             commission_asset,
         };
@@ -319,143 +520,275 @@ impl Engine {
         commission
     }
 
-    /// Moves the money of a trade (§5.3).
-    fn settle(
+    /// One trade of an uncross (§11): the younger order is the taker, both pay the maker's rate.
+    pub(crate) fn trade_in_auction(
         &mut self,
-        maker: Slot,
-        taker: Slot,
-        trade: &Trade,
-        maker_commission: Amount,
-        taker_commission: Amount,
+        buyer: Slot,
+        seller: Slot,
+        price: Price,
+        quantity: Quantity,
+        out: &mut impl EventSink,
     ) {
-        let parties = [(maker, maker_commission), (taker, taker_commission)];
+        let is_younger = self.orders.get(buyer).id > self.orders.get(seller).id;
+        let (taker, maker) = if is_younger { (buyer, seller) } else { (seller, buyer) };
+        let instrument = self.orders.get(taker).instrument;
+        let taker_of = Taker::of(&self.orders, taker);
+        let meeting = Meeting { taker: taker_of, maker, instrument, price };
+        let quote = notional(price, quantity);
+        let trade = self.emit_trade(meeting, quantity, quote, true, out);
+        let held = [maker, taker].map(|slot| self.orders.held(slot));
+        let [maker_filled, taker_filled] = [maker, taker].map(|slot| {
+            self.take_collected(slot, quantity, quote);
+            self.orders.get(slot).remaining.is_zero()
+        });
+        let taker_commission = self.emit_filled(taker, true, taker_filled, &trade, out);
+        let maker_commission = self.emit_filled(maker, true, maker_filled, &trade, out);
+        let parties = [
+            Party { slot: maker, held: held[0], commission: maker_commission },
+            Party { slot: taker, held: held[1], commission: taker_commission },
+        ];
+        self.settle(parties, &trade);
+        self.emit_trade_balances(maker, taker, out);
+        self.venue.known(instrument).average.add(self.now, quantity, quote);
+        for (Party { slot, commission, .. }, filled) in
+            parties.into_iter().zip([maker_filled, taker_filled]).rev()
+        {
+            if self.orders.get(slot).extra != NONE {
+                self.filled_of_list(slot, quantity, commission, filled, out);
+            }
+        }
+        for (slot, filled) in [(maker, maker_filled), (taker, taker_filled)] {
+            if filled {
+                self.forget(slot);
+            }
+        }
+    }
+
+    /// Takes an execution off a collected order; a filled one leaves its place.
+    fn take_collected(&mut self, slot: Slot, quantity: Quantity, quote: Amount) {
+        let Order { id, instrument, side, phase, .. } = *self.orders.get(slot);
+        let shown = self.orders.shown(slot);
+        self.orders.execute(slot, quantity, quote);
+        let remaining = self.orders.get(slot).remaining;
+        let market = self.venue.known(instrument);
+        if phase == Phase::Collected {
+            if remaining.is_zero()
+                && let Some(collection) = &mut market.collection
+            {
+                collection.side_mut(side).remove(&id);
+            }
+            return;
+        }
+        let left = match self.orders.extra_mut(slot).filter(|extra| extra.is_iceberg()) {
+            Some(extra) => {
+                extra.shown = extra.terms.iceberg.min(remaining);
+                extra.shown
+            }
+            None => remaining,
+        };
+        market.book.change_shown(self.orders.get(slot), shown, left);
+        if remaining.is_zero() {
+            market.book.remove(&mut self.orders.slab, slot, Quantity::ZERO);
+            market.forget_iceberg(&self.orders, slot);
+        }
+    }
+
+    /// Moves the money of a trade (§5.3) between maker and taker.
+    #[inline]
+    fn settle(&mut self, [maker, taker]: [Party; 2], trade: &Trade) {
         let (buyer, seller) = match trade.taker_side {
-            Side::Buy => (parties[1], parties[0]),
-            Side::Sell => (parties[0], parties[1]),
+            Side::Buy => (taker, maker),
+            Side::Sell => (maker, taker),
         };
         let market = self.venue.known(trade.instrument);
-        let (base, quote) = (market.base, market.quote);
-        let account_of = |orders: &crate::orders::Orders, slot| orders.get(slot).request.account;
-        let to_buyer = account_of(&self.orders, buyer.0);
-        let to_seller = account_of(&self.orders, seller.0);
-        self.pay(buyer.0, quote, to_seller, trade.quote);
-        self.pay(seller.0, base, to_buyer, trade.quantity.into());
-        let venue = AccountId::VENUE;
-        self.ledger.transfer(base, (to_buyer, Pocket::Free), venue, buyer.1);
-        self.ledger.transfer(quote, (to_seller, Pocket::Free), venue, seller.1);
+        let (venue_base, venue_quote) = (market.venue_base, market.venue_quote);
+        let owned = |slot| self.orders.owned(self.orders.get(slot).owner);
+        let (to_buyer, to_seller) = (owned(buyer.slot).base, owned(seller.slot).quote);
+        self.pay(buyer, to_seller, trade.quote);
+        self.pay(seller, to_buyer, trade.quantity.into());
+        self.ledger.transfer((to_buyer, Pocket::Free), venue_base, buyer.commission);
+        self.ledger.transfer((to_seller, Pocket::Free), venue_quote, seller.commission);
     }
 
     /// An order pays from its hold, if its kind holds, and is held anew for what remains.
-    fn pay(&mut self, slot: Slot, asset: AssetId, to: AccountId, amount: Amount) {
-        let order = self.orders.get_mut(slot);
-        let account = order.request.account;
-        if !order.holds() {
-            self.ledger.transfer(asset, (account, Pocket::Free), to, amount);
-            return;
+    #[inline]
+    fn pay(&mut self, Party { slot, held, .. }: Party, to: Row, amount: Amount) {
+        let order = self.orders.get(slot);
+        let from = self.orders.owned(order.owner).paying(order.side);
+        if self.orders.holds(slot) {
+            self.ledger.transfer((from, Pocket::Locked), to, amount);
+            self.hold_anew(slot, held - amount);
+        } else {
+            self.ledger.transfer((from, Pocket::Free), to, amount);
         }
-        order.held -= amount;
-        self.ledger.transfer(asset, (account, Pocket::Locked), to, amount);
-        self.hold_anew(slot);
     }
 
+    #[inline]
     fn emit_trade_balances(&self, maker: Slot, taker: Slot, out: &mut impl EventSink) {
-        let (maker, taker) = (&self.orders.get(maker).request, &self.orders.get(taker).request);
-        let market = self.venue.market(maker.instrument).expect("the order's instrument exists");
-        self.emit_balance(maker.account, market.base, out);
-        self.emit_balance(maker.account, market.quote, out);
-        if taker.account != maker.account {
-            self.emit_balance(taker.account, market.base, out);
-            self.emit_balance(taker.account, market.quote, out);
+        let owner = |slot| self.orders.get(slot).owner;
+        let (maker, taker) = (self.orders.owned(owner(maker)), self.orders.owned(owner(taker)));
+        self.emit_balance(maker.base, out);
+        self.emit_balance(maker.quote, out);
+        if taker.owner != maker.owner {
+            self.emit_balance(taker.base, out);
+            self.emit_balance(taker.quote, out);
         }
     }
 
     /// Self-trade prevention (§6). Returns whether the taker is still open.
+    #[cold]
     fn prevent(
         &mut self,
         meeting: Meeting,
         appetite: &mut Appetite,
         out: &mut impl EventSink,
     ) -> bool {
-        let Meeting { taker, maker, instrument, price } = meeting;
-        let mode = self.orders.get(taker).request.stp_mode;
+        let Meeting { taker: Taker { slot: taker, stp_mode, .. }, maker, instrument, price } =
+            meeting;
+        let mode = self.effective_mode(stp_mode, self.orders.get(taker).account, maker);
         let wanted = appetite.at(price);
-        let remaining = self.orders.get(maker).remaining();
+        let remaining = self.orders.get(maker).remaining;
         let (maker_prevented, taker_prevented) = match mode {
             StpMode::ExpireTaker => (Quantity::ZERO, wanted),
             StpMode::ExpireMaker => (remaining, Quantity::ZERO),
             StpMode::ExpireBoth => (remaining, wanted),
-            StpMode::Decrement => (wanted.min(remaining), wanted.min(remaining)),
-            StpMode::None | StpMode::Transfer => panic!("mode {mode} prevents nothing"),
+            StpMode::Decrement | StpMode::Transfer => {
+                (wanted.min(remaining), wanted.min(remaining))
+            }
+            StpMode::None => panic!("mode {mode} prevents nothing"),
         };
-        self.emit_prevented(meeting, maker_prevented, taker_prevented, out);
-        if !maker_prevented.is_zero() {
-            self.prevent_maker(maker, maker_prevented, out);
+        if mode == StpMode::Transfer {
+            self.send_other_away(maker, out);
         }
-        self.orders.change(taker, |order| order.prevented.0 += taker_prevented.0);
+        self.emit_prevented(meeting, mode, maker_prevented, taker_prevented, out);
+        let mut held = self.orders.held(taker);
+        if mode == StpMode::Transfer {
+            self.transfer_prevented(meeting, maker_prevented, out);
+            held = self.orders.held(taker);
+        } else {
+            if !maker_prevented.is_zero() {
+                self.prevent_maker(maker, maker_prevented, out);
+            }
+            self.orders.prevent(taker, taker_prevented);
+        }
         appetite.take(taker_prevented.min(wanted), notional(price, taker_prevented));
-        let maker_side = self.orders.get(taker).request.side.opposite();
+        let maker_side = self.orders.get(taker).side.opposite();
         let is_over = match mode {
             StpMode::ExpireMaker => false,
-            StpMode::Decrement => appetite.is_over(self.next_price(instrument, maker_side)),
+            StpMode::Decrement | StpMode::Transfer => {
+                appetite.is_over(self.next_price(instrument, maker_side))
+            }
             _ => true,
         };
         if is_over {
-            self.close_prevented(taker, out);
-        } else if self.hold_anew(taker) {
+            self.close_prevented(taker, held, out);
+        } else if self.hold_anew(taker, held) {
             self.emit_paying_balance(taker, out);
         }
         !is_over
     }
 
     fn prevent_maker(&mut self, maker: Slot, prevented: Quantity, out: &mut impl EventSink) {
-        let request = self.orders.get(maker).request;
-        let market = self.venue.known(request.instrument);
-        let level = market.book.reduce(self.orders.get(maker), prevented);
-        self.orders.change(maker, |order| order.prevented.0 += prevented.0);
-        if self.orders.get(maker).remaining().is_zero() {
-            self.close_prevented(maker, out);
-            return;
-        }
-        if self.hold_anew(maker) {
-            self.emit_paying_balance(maker, out);
-        }
-        out.emit(self.venue.known(request.instrument).book_changed(request.side, level));
+        let held = self.orders.held(maker);
+        let level = self.prevent_resting(maker, prevented);
+        self.tell_prevented_maker(maker, held, level, out);
     }
 
-    fn close_prevented(&mut self, slot: Slot, out: &mut impl EventSink) {
+    /// Some of a resting order is prevented; what it shows is cut to what remains.
+    fn prevent_resting(&mut self, maker: Slot, prevented: Quantity) -> Level {
+        let shown = self.orders.shown(maker);
+        self.orders.prevent(maker, prevented);
+        let left = shown.min(self.orders.get(maker).remaining);
+        if let Some(extra) = self.orders.extra_mut(maker) {
+            extra.shown = left;
+        }
+        let order = self.orders.get(maker);
+        let book = &mut self.venue.known(order.instrument).book;
+        book.reduce(order, Quantity(shown.0 - left.0))
+    }
+
+    fn tell_prevented_maker(
+        &mut self,
+        maker: Slot,
+        held: Amount,
+        level: Level,
+        out: &mut impl EventSink,
+    ) {
+        let Order { instrument, side, remaining, .. } = *self.orders.get(maker);
+        if remaining.is_zero() {
+            self.close_prevented(maker, held, out);
+            return;
+        }
+        if self.hold_anew(maker, held) {
+            self.emit_paying_balance(maker, out);
+        }
+        out.emit(self.venue.known(instrument).book_changed(side, level));
+    }
+
+    /// TRANSFER: what is prevented changes hands all the same, without commission.
+    fn transfer_prevented(
+        &mut self,
+        meeting: Meeting,
+        quantity: Quantity,
+        out: &mut impl EventSink,
+    ) {
+        let Meeting { taker: Taker { slot: taker, .. }, maker, price, .. } = meeting;
+        let party = |slot, held| Party { slot, held, commission: Amount::ZERO };
+        let (of_maker, of_taker) =
+            (party(maker, self.orders.held(maker)), party(taker, self.orders.held(taker)));
+        let level = self.prevent_resting(maker, quantity);
+        self.orders.prevent(taker, quantity);
+        let (buyer, seller) = match self.orders.get(taker).side {
+            Side::Buy => (of_taker, of_maker),
+            Side::Sell => (of_maker, of_taker),
+        };
+        let owned = |slot| self.orders.owned(self.orders.get(slot).owner);
+        let (to_buyer, to_seller) = (owned(buyer.slot).base, owned(seller.slot).quote);
+        self.pay(buyer, to_seller, notional(price, quantity));
+        self.pay(seller, to_buyer, quantity.into());
+        self.emit_trade_balances(maker, taker, out);
+        let held = self.orders.held(maker);
+        self.tell_prevented_maker(maker, held, level, out);
+    }
+
+    fn close_prevented(&mut self, slot: Slot, held: Amount, out: &mut impl EventSink) {
         let (status, reason) = (OrderStatus::ExpiredInMatch, CloseReason::SelfTrade);
-        self.close(slot, status, reason, ClientOrderId::EMPTY, out);
+        self.close(slot, held, status, reason, ClientOrderId::EMPTY, out);
     }
 
     fn emit_prevented(
         &mut self,
         meeting: Meeting,
+        mode: StpMode,
         maker_prevented: Quantity,
         taker_prevented: Quantity,
         out: &mut impl EventSink,
     ) {
-        let Meeting { taker, maker, instrument, price } = meeting;
+        let Meeting { taker: Taker { slot: taker, .. }, maker, instrument, price } = meeting;
+        let total = |slot, more: Quantity| Quantity(self.orders.terms(slot).prevented.0 + more.0);
+        let maker_prevented_total = total(maker, maker_prevented);
+        let taker_prevented_total = total(taker, taker_prevented);
         let (taker, maker) = (self.orders.get(taker), self.orders.get(maker));
-        let trade_group = self.venue.accounts[maker.request.account.0 as usize].trade_group;
+        let trade_group = self.venue.accounts[maker.account.0 as usize].trade_group;
         let market = self.venue.known(instrument);
         let prevented_match = market.counters.next_prevented;
         market.counters.next_prevented.0 += 1;
         out.emit(MatchPrevented {
             instrument,
             prevented_match,
-            mode: taker.request.stp_mode,
+            mode,
             price,
             maker_order: maker.id,
             taker_order: taker.id,
-            maker_account: maker.request.account,
-            taker_account: taker.request.account,
+            maker_account: maker.account,
+            taker_account: taker.account,
             trade_group,
             taker_execution: market.next_execution(),
             maker_execution: market.next_execution(),
             maker_prevented,
             taker_prevented,
-            maker_prevented_total: Quantity(maker.prevented.0 + maker_prevented.0),
-            taker_prevented_total: Quantity(taker.prevented.0 + taker_prevented.0),
+            maker_prevented_total,
+            taker_prevented_total,
         });
     }
 }

@@ -36,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     targets::exchange_info::TARGET,
     targets::apply::TARGET,
     targets::capture::TARGET,
+    targets::capture_cme::TARGET,
     targets::rest_request::TARGET,
     targets::socket_request::TARGET,
     targets::stream_control::TARGET,

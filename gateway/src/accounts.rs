@@ -1,122 +1,40 @@
 //! Private views: accounts, balances, keys, orders and fills, as the events tell them.
 //!
 //! **Invariants:** an open order is never evicted; closed orders and fills are kept up to a named
-//! bound per account and instrument, the newest ones.
+//! bound per account and instrument, the newest ones; order lists likewise, per account.
+
+mod lists;
+mod order;
+#[cfg(test)]
+mod tests;
+
+pub use lists::{Leg, Lists, OrderList};
+pub use order::Order;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use protocol::command::{
-    AccountName, ClientOrderId, KEY_MATERIAL_LENGTH_MAX, OrderRequest, account_permission,
+    AccountName, ClientOrderId, KEY_MATERIAL_LENGTH_MAX, VenueLimits, account_permission,
 };
 use protocol::event::{
-    BalanceChanged, KeyAdded, MatchPrevented, OrderAccepted, OrderAmended, OrderClosed,
-    OrderFilled, OrderTriggered,
+    BalanceChanged, KeyAdded, MatchPrevented, OrderAmended, OrderClosed, OrderFilled, OrderListDone,
 };
 use protocol::{
-    AccountId, Amount, ApiKey, AssetId, Bytes, CloseReason, Event, FeeScope, InstrumentId, KeyKind,
-    OrderId, OrderKind, OrderStatus, Price, Quantity, QuantityUnit, Side, Stamp, StpMode,
-    TimeInForce, TradeId,
+    AccountId, Amount, ApiKey, AssetId, Bytes, Event, FeeScope, InstrumentId, KeyKind, OrderId,
+    OrderListId, Price, Quantity, Side, Stamp, TradeId,
 };
 use rustc_hash::{FxHashMap, FxSeededState};
 
 use crate::link::Host;
 use crate::signature::Verifier;
 
-/// One order of an account.
-#[derive(Debug, Clone)]
-pub struct Order {
-    pub id: OrderId,
-    pub account: AccountId,
-    pub instrument: InstrumentId,
-    pub client_order_id: ClientOrderId,
-    pub side: Side,
-    pub kind: OrderKind,
-    pub time_in_force: TimeInForce,
-    pub stp_mode: StpMode,
-    pub status: OrderStatus,
-    pub price: Price,
-    pub stop_price: Price,
-    /// Of the base asset; what was executed or prevented for an order by quote quantity.
-    pub quantity: Quantity,
-    /// Of the quote asset; 0 for an order by base quantity.
-    pub quote_quantity: Quantity,
-    pub executed: Quantity,
-    pub executed_quote: Amount,
-    pub prevented: Quantity,
-    /// The latest match that self-trade prevention stopped.
-    pub prevention: Option<Box<MatchPrevented>>,
-    pub strategy_id: i64,
-    pub strategy_type: u32,
-    pub created: Stamp,
-    pub updated: Stamp,
-    /// Since when it trades or rests; none while it waits for its trigger.
-    pub working: Option<Stamp>,
-    pub close_reason: Option<CloseReason>,
-}
-
-impl Order {
-    /// As it is when it is accepted.
-    pub fn of(id: OrderId, request: &OrderRequest, stamp: Stamp) -> Order {
-        let (quantity, quote_quantity) = match request.quantity_unit {
-            QuantityUnit::Base => (request.quantity, Quantity::ZERO),
-            QuantityUnit::Quote => (Quantity::ZERO, request.quantity),
-        };
-        Order {
-            id,
-            account: request.account,
-            instrument: request.instrument,
-            client_order_id: request.client_order_id,
-            side: request.side,
-            kind: request.kind,
-            time_in_force: request.time_in_force,
-            stp_mode: request.stp_mode,
-            status: OrderStatus::New,
-            price: request.price,
-            stop_price: request.stop_price,
-            quantity,
-            quote_quantity,
-            executed: Quantity::ZERO,
-            executed_quote: Amount::ZERO,
-            prevented: Quantity::ZERO,
-            prevention: None,
-            strategy_id: request.strategy_id,
-            strategy_type: request.strategy_type,
-            created: stamp,
-            updated: stamp,
-            working: (!request.kind.is_contingent()).then_some(stamp),
-            close_reason: None,
-        }
-    }
-
-    pub const fn is_open(&self) -> bool {
-        matches!(self.status, OrderStatus::New | OrderStatus::PartiallyFilled)
-    }
-
-    /// On the book, or trading at this moment.
-    pub const fn is_working(&self) -> bool {
-        self.is_open() && self.working.is_some()
-    }
-
-    /// Orders by quote quantity show what they came to.
-    pub const fn shown_quantity(&self) -> Quantity {
-        match self.quote_quantity.is_zero() {
-            true => self.quantity,
-            false => Quantity(self.executed.0.saturating_add(self.prevented.0)),
-        }
-    }
-
-    /// Will this prevented match close it? Orders by quote quantity are told by their closing.
-    pub const fn is_used_up(&self) -> bool {
-        self.quote_quantity.is_zero()
-            && self.executed.0.saturating_add(self.prevented.0) >= self.quantity.0
-    }
-}
-
 /// One side's view of a trade, for its owner.
 #[derive(Debug, Clone, Copy)]
 pub struct Fill {
     pub trade: TradeId,
     pub order: OrderId,
+    /// Of the order; `NONE`: of no list.
+    pub list: OrderListId,
     pub price: Price,
     pub quantity: Quantity,
     pub quote: Amount,
@@ -196,6 +114,7 @@ pub struct Account {
     pub permissions: u8,
     pub balances: BTreeMap<AssetId, Balance>,
     pub updated: Stamp,
+    pub lists: Lists,
     activity: FxHashMap<InstrumentId, Activity>,
 }
 
@@ -269,9 +188,11 @@ pub struct Accounts {
     // Boxed: the map then moves little when it grows.
     orders: FxHashMap<OrderId, Box<Order>>,
     fees: Fees,
-    pub open_orders_max: u32,
+    pub limits: VenueLimits,
     /// Where more closed orders are kept than may be, until the command is over.
     overfull: Vec<(AccountId, InstrumentId)>,
+    /// Whose closed order lists are more than may be.
+    overfull_lists: Vec<AccountId>,
 }
 
 impl Accounts {
@@ -285,8 +206,9 @@ impl Accounts {
             keys: HashMap::with_hasher(FxSeededState::with_seed(seed)),
             orders: FxHashMap::default(),
             fees: Fees::default(),
-            open_orders_max: 0,
+            limits: VenueLimits::default(),
             overfull: Vec::new(),
+            overfull_lists: Vec::new(),
         }
     }
 
@@ -329,6 +251,15 @@ impl Accounts {
         self.order(*activity.by_client_order_id.get(name)?)
     }
 
+    /// The list that an order is of, if it is kept.
+    pub fn list_of(&self, order: &Order) -> Option<&OrderList> {
+        self.list(order.account, order.list)
+    }
+
+    pub fn list(&self, account: AccountId, id: OrderListId) -> Option<&OrderList> {
+        self.accounts.get(&account)?.lists.get(id)
+    }
+
     /// The rates of an account on an instrument (docs/rules.md, §2).
     pub fn rates(&self, account: AccountId, instrument: InstrumentId) -> Rates {
         let own = self.fees.accounts.get(&account);
@@ -344,14 +275,40 @@ impl Accounts {
     pub fn apply(&mut self, event: &Event, stamp: Stamp, host: &dyn Host) {
         match event {
             Event::BalanceChanged(event) => self.balance_changed(event, stamp),
-            Event::OrderAccepted(event) => self.order_accepted(event, stamp),
+            Event::OrderAccepted(event) => {
+                self.restore(Order::of(event.order, &event.request, stamp));
+            }
+            Event::OrderAcceptedWithTerms(event) => {
+                self.restore(Order::with_terms(event, stamp));
+            }
             Event::OrderFilled(event) => self.order_filled(event, stamp),
             Event::OrderClosed(event) => self.order_closed(event, stamp),
-            Event::OrderTriggered(event) => self.order_triggered(event, stamp),
+            Event::OrderTriggered(event) => self.change(event.order, |order| {
+                order.working = Some(stamp);
+                order.updated = stamp;
+            }),
+            Event::OrderActivated(event) => {
+                self.change(event.order, |order| order.activate(event, stamp));
+            }
+            Event::OrderPegged(event) => {
+                self.change(event.order, |order| order.pegged_price = event.price);
+            }
+            Event::OrderRefused(event) => {
+                self.change(event.order, |order| order.refusal = Some(event.reason));
+            }
+            Event::TrailingStarted(event) => {
+                self.change(event.order, |order| order.trailing = Some(stamp));
+            }
+            Event::OrderReplaced(event) => {
+                self.change(event.order, |order| order.replace(event, stamp));
+            }
             Event::OrderAmended(event) => self.order_amended(event, stamp),
             Event::MatchPrevented(event) => self.match_prevented(event, stamp),
+            Event::OrderListAccepted(event) => self.restore_list(OrderList::of(event, stamp)),
+            Event::OrderListDone(event) => self.order_list_done(event, stamp),
             Event::AccountDefined(event) => {
                 self.names.insert(event.name, event.account);
+                let seed = self.seed;
                 let account = self.accounts.entry(event.account).or_insert_with(|| Account {
                     id: event.account,
                     name: event.name,
@@ -359,6 +316,7 @@ impl Accounts {
                     permissions: 0,
                     balances: BTreeMap::new(),
                     updated: stamp,
+                    lists: Lists::new(seed),
                     activity: FxHashMap::default(),
                 });
                 account.trade_group = event.trade_group;
@@ -380,7 +338,7 @@ impl Accounts {
                     }
                 }
             }
-            Event::VenueLimitsSet(event) => self.open_orders_max = event.open_orders_max,
+            Event::VenueLimitsSet(event) => self.limits = event.limits,
             _ => {}
         }
     }
@@ -388,11 +346,23 @@ impl Accounts {
     /// Puts an open order back that was accepted before the events begin that are still there.
     pub fn restore(&mut self, order: Order) {
         let (id, name) = (order.id, order.client_order_id);
+        if order.is_of_list()
+            && let Some(account) = self.accounts.get_mut(&order.account)
+        {
+            account.lists.named(order.list, id, name, order.updated);
+        }
         let Some(activity) = self.activity(order.account, order.instrument) else { return };
         activity.orders.push_back(id);
         activity.open.insert(id, ());
         activity.by_client_order_id.insert(name, id);
         self.orders.insert(id, Box::new(order));
+    }
+
+    /// Puts an open order list back. Its orders follow.
+    pub fn restore_list(&mut self, list: OrderList) {
+        if let Some(account) = self.accounts.get_mut(&list.account) {
+            account.lists.add(list);
+        }
     }
 
     fn key_added(&mut self, event: &KeyAdded, stamp: Stamp, host: &dyn Host) {
@@ -430,14 +400,17 @@ impl Accounts {
         Some(activity.entry(instrument).or_insert_with(|| Activity::new(self.seed)))
     }
 
-    fn order_accepted(&mut self, event: &OrderAccepted, stamp: Stamp) {
-        self.restore(Order::of(event.order, &event.request, stamp));
+    fn change(&mut self, order: OrderId, change: impl FnOnce(&mut Order)) {
+        if let Some(order) = self.orders.get_mut(&order) {
+            change(order);
+        }
     }
 
-    fn order_triggered(&mut self, event: &OrderTriggered, stamp: Stamp) {
-        let Some(order) = self.orders.get_mut(&event.order) else { return };
-        order.working = Some(stamp);
-        order.updated = stamp;
+    fn order_list_done(&mut self, event: &OrderListDone, stamp: Stamp) {
+        let Some(account) = self.accounts.get_mut(&event.account) else { return };
+        if account.lists.done(event.list, stamp, self.kept.closed_orders_max) {
+            self.overfull_lists.push(event.account);
+        }
     }
 
     fn order_filled(&mut self, event: &OrderFilled, stamp: Stamp) {
@@ -447,7 +420,7 @@ impl Accounts {
         order.executed_quote = event.cumulative_quote;
         order.status = event.status;
         order.updated = stamp;
-        let is_open = order.is_open();
+        let (is_open, list) = (order.is_open(), order.list);
         let fills_max = self.kept.fills_max;
         let Some(activity) = self.activity(event.account, event.instrument) else { return };
         if activity.fills.len() >= fills_max {
@@ -456,6 +429,7 @@ impl Accounts {
         activity.fills.push_back(Fill {
             trade: event.trade,
             order: event.order,
+            list,
             price: event.price,
             quantity: event.quantity,
             quote,
@@ -472,12 +446,7 @@ impl Accounts {
 
     fn order_closed(&mut self, event: &OrderClosed, stamp: Stamp) {
         let Some(order) = self.orders.get_mut(&event.order) else { return };
-        order.status = event.status;
-        order.close_reason = Some(event.reason);
-        order.executed = event.cumulative_quantity;
-        order.executed_quote = event.cumulative_quote;
-        order.prevented = event.prevented_quantity;
-        order.updated = stamp;
+        order.close(event, stamp);
         self.closed(event.account, event.instrument, event.order);
     }
 
@@ -493,9 +462,14 @@ impl Accounts {
         }
     }
 
-    /// A command is over: drops the closed orders above the bound, the first closed first.
+    /// A command is over: drops the closed orders and lists above the bound, the first closed first.
     pub fn settle(&mut self) {
         let kept = self.kept.closed_orders_max;
+        for account in self.overfull_lists.drain(..) {
+            if let Some(account) = self.accounts.get_mut(&account) {
+                account.lists.settle(kept);
+            }
+        }
         for (account, instrument) in self.overfull.drain(..) {
             let activity =
                 self.accounts.get_mut(&account).and_then(|it| it.activity.get_mut(&instrument));
@@ -517,6 +491,10 @@ impl Accounts {
         order.quantity = event.quantity;
         order.client_order_id = event.client_order_id;
         order.updated = stamp;
+        let list = order.list;
+        if let Some(account) = self.accounts.get_mut(&event.account) {
+            account.lists.named(list, event.order, event.client_order_id, stamp);
+        }
         let kept = self.kept.fills_max;
         let Some(activity) = self.activity(event.account, event.instrument) else { return };
         let before = event.client_order_id_before;

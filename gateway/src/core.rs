@@ -15,11 +15,15 @@ use protocol::{AccountId, Command, Event, Origin, Sequence, Stamp};
 use rustc_hash::FxHashMap;
 
 use crate::accounts::{Accounts, Kept};
+use crate::answers::Facts;
+use crate::controls::Controls;
+use crate::disconnect::Partings;
 use crate::error::ApiError;
+use crate::idempotency::{Names, names};
 use crate::limits::{ClientId, Connects, OrderCounts, Rules, Statuses, Usage, Used};
 use crate::link::{Broken, Full, Host, Link, Polled};
 use crate::options::Options;
-use crate::pending::{Answer, Facts, Pending, Waiting, id_from};
+use crate::pending::{Answer, Pending, Waiting, id_from};
 use crate::streams::Streams;
 use crate::users::Users;
 
@@ -44,6 +48,8 @@ pub struct Core {
     /// Orders sent and not yet answered, per account.
     in_flight: FxHashMap<AccountId, u32>,
     answer: Vec<Event>,
+    pub(crate) partings: Partings,
+    names: Names,
     pub options: Options,
     ids: Cell<(u64, u64)>,
     /// No new commands: the exchange is about to stop.
@@ -56,6 +62,7 @@ pub struct Views {
     pub host: Arc<dyn Host>,
     pub market: Market,
     pub accounts: Accounts,
+    pub controls: Controls,
     pub limits: Limits,
     pub streams: Streams,
     pub users: Users,
@@ -98,6 +105,7 @@ impl Views {
             host,
             market: Market::new(options.history),
             accounts: Accounts::new(kept, usize::from_le_bytes(seed)),
+            controls: Controls::default(),
             limits: Limits {
                 connects: Connects::new(options.connects_per_five_minutes),
                 ..Limits::default()
@@ -126,6 +134,9 @@ impl Views {
             Event::OrderAccepted(it) => {
                 self.limits.orders.accepted(&self.limits.rules, it.request.account, stamp);
             }
+            Event::OrderAcceptedWithTerms(it) => {
+                self.limits.orders.accepted(&self.limits.rules, it.request.account, stamp);
+            }
             Event::OrderFilled(it) if it.cumulative_quantity == it.quantity => {
                 let Limits { rules, orders, .. } = &mut self.limits;
                 orders.first_filled(rules, it.account, it.is_maker, stamp);
@@ -136,6 +147,7 @@ impl Views {
             self.market.apply(event, stamp);
         }
         self.accounts.apply(event, stamp, self.host.as_ref());
+        self.controls.apply(event);
         self.streams.apply(event, stamp, command.sequence, &self.market);
         self.users.apply(event, stamp, &self.accounts, &self.market);
         if matches!(event, Event::CommandAnswered(_)) {
@@ -178,6 +190,8 @@ impl Core {
             pending: Pending::default(),
             in_flight: FxHashMap::default(),
             answer: Vec::new(),
+            partings: Partings::default(),
+            names: Names::new(options.idempotency_window_s),
             options,
             ids: Cell::new((u64::from_le_bytes(seed), 0)),
             is_draining: false,
@@ -211,9 +225,10 @@ impl Core {
     /// something. Not all at once: connections must get to write between, or what waits for them
     /// would look as if they were slow.
     pub fn pump(&mut self) -> Result<bool, Broken> {
+        self.send_partings();
         let origin = self.link.origin();
-        let Core { link, views, pending, in_flight, answer, .. } = self;
-        let mut fold = Fold { origin, views, pending, in_flight, answer };
+        let Core { link, views, pending, in_flight, answer, names, .. } = self;
+        let mut fold = Fold { origin, views, pending, in_flight, answer, names };
         let polled = link.poll(EVENTS_PER_TURN, &mut |event, command| fold.see(event, command))?;
         // In between a command may be cut: its rest comes with the next turn.
         if polled == Polled::All {
@@ -234,14 +249,31 @@ impl Core {
         if self.pending.len() >= self.options.pending_max || self.host.is_stalled() {
             return refuse(waiting, ApiError::busy());
         }
-        let (account, places) = (waiting.account, waiting.expect.places_order());
+        let placed = match self.names.are_watched() {
+            true => names(&command),
+            false => Vec::new(),
+        };
+        if !placed.is_empty() {
+            // What was closed a moment ago must be known.
+            let known = self.catch_up().map_err(|_| ApiError::shutting_down());
+            let checked =
+                known.and_then(|()| self.names.check(&command, &self.views.accounts, self.now()));
+            if let Err(error) = checked {
+                return refuse(waiting, error);
+            }
+        }
+        let (account, orders) = (waiting.account, waiting.expect.orders_placed());
         let (generation, index) = self.pending.insert(waiting);
         let mut command = command;
         let envelope = command.envelope_mut();
         (envelope.session, envelope.request) = (generation, index);
         match self.link.send(command) {
-            Ok(()) if places => *self.in_flight.entry(account).or_default() += 1,
-            Ok(()) => {}
+            Ok(()) => {
+                self.names.sent((generation, index), placed);
+                if orders > 0 {
+                    *self.in_flight.entry(account).or_default() += orders;
+                }
+            }
             Err(Full) => {
                 if let Some(waiting) = self.pending.take(generation, index) {
                     refuse(waiting, ApiError::busy());
@@ -250,14 +282,14 @@ impl Core {
         }
     }
 
-    /// May the account place one more order?
-    pub fn may_place(&self, account: AccountId, now: Stamp) -> Result<(), ApiError> {
+    /// May the account place so many orders more?
+    pub fn may_place(&self, account: AccountId, more: u32, now: Stamp) -> Result<(), ApiError> {
         if !self.options.rate_limits {
             return Ok(());
         }
         let in_flight = self.in_flight.get(&account).copied().unwrap_or(0);
         let Limits { rules, orders, .. } = &self.views.limits;
-        orders.may_place(rules, account, 1, in_flight, now).map_err(|error| {
+        orders.may_place(rules, account, more, in_flight, now).map_err(|error| {
             let mut refused = ApiError::new(-1015, error.to_string()).with_status(429);
             refused.retry_after = Some(error.retry_after_seconds);
             refused
@@ -298,17 +330,18 @@ impl Core {
         self.end_listen_keys(now);
         let timeout = self.options.answer_timeout.as_nanos().min(u128::from(u64::MAX)) as u64;
         for waiting in self.pending.take_older(Stamp(now.0.saturating_sub(timeout))) {
-            if waiting.expect.places_order() {
-                forget_in_flight(&mut self.in_flight, waiting.account);
-            }
+            forget_in_flight(&mut self.in_flight, &waiting);
             waiting.reply.send(Answer { result: Err(ApiError::timeout()), used: Used::NOTHING });
         }
     }
 }
 
-fn forget_in_flight(in_flight: &mut FxHashMap<AccountId, u32>, account: AccountId) {
-    if let Some(count) = in_flight.get_mut(&account) {
-        *count = count.saturating_sub(1);
+fn forget_in_flight(in_flight: &mut FxHashMap<AccountId, u32>, answered: &Waiting) {
+    let orders = answered.expect.orders_placed();
+    if orders > 0
+        && let Some(count) = in_flight.get_mut(&answered.account)
+    {
+        *count = count.saturating_sub(orders);
     }
 }
 
@@ -320,6 +353,7 @@ struct Fold<'a> {
     in_flight: &'a mut FxHashMap<AccountId, u32>,
     /// Events of the own command whose answer is being read.
     answer: &'a mut Vec<Event>,
+    names: &'a mut Names,
 }
 
 impl Fold<'_> {
@@ -343,21 +377,20 @@ impl Fold<'_> {
     }
 
     fn answered(&mut self, command: &CommandBegan) {
+        self.names.answered((command.session, command.request));
         let Some(waiting) = self.pending.take(command.session, command.request) else { return };
-        if waiting.expect.places_order() {
-            forget_in_flight(self.in_flight, waiting.account);
-        }
+        forget_in_flight(self.in_flight, &waiting);
         let Views { market, accounts, limits, .. } = &mut *self.views;
         let facts = Facts { events: self.answer, accounts, market, unit: waiting.unit };
         let result = facts.answer(&waiting.expect);
         let now = command.stamp;
-        let is_free = result.is_ok() && waiting.expect.is_free_when_done();
-        if let Some(client) = waiting.client.as_ref().filter(|_| is_free) {
-            limits.usage.refund(&limits.rules, client, 1, waiting.since);
+        let refund = if result.is_ok() { waiting.expect.refund(self.answer) } else { 0 };
+        if let Some(client) = waiting.client.as_ref().filter(|_| refund > 0) {
+            limits.usage.refund(&limits.rules, client, refund, waiting.since);
         }
         let mut used = Used::NOTHING;
         if waiting.reply.shows_limits() {
-            if waiting.expect.places_order() {
+            if waiting.expect.orders_placed() > 0 {
                 used.orders = limits.orders.counts(&limits.rules, waiting.account, now);
             }
             if let Some(client) = &waiting.client {

@@ -96,6 +96,14 @@ impl ApiError {
         ApiError::new(-1128, "Combination of optional parameters invalid.")
     }
 
+    pub fn only_together(first: &str, second: &str) -> ApiError {
+        let text = format!(
+            "Combination of optional fields invalid. \
+             Recommendation: '{first}' and '{second}' must both be sent."
+        );
+        ApiError::new(-1128, text)
+    }
+
     pub fn symbol() -> ApiError {
         ApiError::new(-1121, "Invalid symbol.")
     }
@@ -191,8 +199,65 @@ pub fn refusal(reason: RejectReason, refused: Refused) -> ApiError {
         | R::MinNotional
         | R::Notional
         | R::MaxPosition
-        | R::MaxNumOrders => ApiError::filter(reason.as_str()),
-        R::ExchangeMaxNumOrders => ApiError::filter("EXCHANGE_MAX_NUM_ORDERS"),
+        | R::MaxNumOrders
+        | R::PercentPrice
+        | R::IcebergParts
+        | R::TrailingDelta
+        | R::MaxNumAlgoOrders
+        | R::MaxNumIcebergOrders
+        | R::MaxNumOrderLists
+        | R::ExchangeMaxNumOrders
+        | R::ExchangeMaxNumAlgoOrders
+        | R::ExchangeMaxNumIcebergOrders
+        | R::ExchangeMaxNumOrderLists => ApiError::filter(reason.as_str()),
+        R::IcebergNotAllowed => {
+            ApiError::new(rejected, "Iceberg orders are not supported for this symbol.")
+        }
+        R::IcebergExceedsQuantity => ApiError::new(rejected, "IcebergQty exceeds QTY."),
+        R::TrailingStopNotAllowed => {
+            ApiError::new(rejected, "Trailing stop orders are not supported for this symbol.")
+        }
+        R::PeggedNotAllowed => {
+            ApiError::new(rejected, "Pegged orders are not supported for this symbol.")
+        }
+        R::PegNotForKind => ApiError::new(rejected, "This order type may not use pegged price."),
+        R::PegNotForCombination => {
+            ApiError::new(rejected, "This price peg cannot be used with this order type.")
+        }
+        R::NoPegPrice => {
+            ApiError::new(rejected, "Order book liquidity is too low for this pegged order.")
+        }
+        R::OcoNotAllowed => ApiError::new(rejected, "OCO orders are not supported for this symbol"),
+        R::OtoNotAllowed => ApiError::new(rejected, "OTO orders are not supported for this symbol"),
+        R::OpoNotAllowed => {
+            ApiError::new(rejected, "OPO orders are not supported for this symbol.")
+        }
+        R::InvalidOrderList => ApiError::new(-1014, "Unsupported order combination."),
+        R::ListPrices => {
+            ApiError::new(rejected, "The relationship of the prices for the orders is not correct.")
+        }
+        R::DuplicateListClientOrderId => ApiError::new(rejected, "Duplicate order sent."),
+        R::UnknownOrderList => ApiError::unknown_order(),
+        R::PendingAmend => {
+            ApiError::new(rejected, "Order amend (pending OPO order) is not supported.")
+        }
+        // Ours: the words of a venue that never has these.
+        R::NoUpperPrice => ApiError::new(
+            rejected,
+            "A market order to buy needs an upper price limit during an auction.",
+        ),
+        R::KillSwitch => ApiError::new(rejected, "This action is disabled on this account."),
+        R::OrderNotionalLimit => {
+            ApiError::new(rejected, "Risk limit: the order's notional is above the maximum.")
+        }
+        R::OpenOrdersLimit => ApiError::new(rejected, "Risk limit: too many open orders."),
+        R::DayQuantityLimit => {
+            ApiError::new(rejected, "Risk limit: the day's quantity would be passed.")
+        }
+        R::PriceCollar => ApiError::new(
+            rejected,
+            "Risk limit: the price is outside of the collar around the last price.",
+        ),
         R::DuplicateClientOrderId => ApiError::new(rejected, "Duplicate order sent."),
         R::WouldTriggerImmediately => ApiError::new(rejected, "Order would trigger immediately."),
         R::WouldMatchImmediately => {
@@ -222,7 +287,8 @@ pub fn refusal(reason: RejectReason, refused: Refused) -> ApiError {
         R::NoChange => {
             ApiError::new(rejected, "The requested action would change no state; rejecting.")
         }
-        R::TooManyAmends => ApiError::filter("MAX_NUM_ORDER_AMENDS"),
+        // filters.md: "you will receive the -2038 error code".
+        R::TooManyAmends => ApiError::new(rejected, "Filter failure: MAX_NUM_ORDER_AMENDS"),
         R::AlreadyDefined
         | R::UnknownRules
         | R::InvalidDefinition

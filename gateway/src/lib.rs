@@ -10,11 +10,16 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod answers;
+pub mod calendar;
+pub mod controls;
 pub mod core;
+pub mod disconnect;
 pub mod endpoint;
 pub mod error;
 pub mod exchange_info;
 pub mod gateway;
+pub mod idempotency;
 pub mod json;
 pub mod legacy;
 pub mod limits;
@@ -34,6 +39,8 @@ pub mod signature;
 pub mod socket;
 pub mod socket_api;
 pub mod streams;
+#[cfg(test)]
+mod testing;
 pub mod trading;
 pub mod users;
 

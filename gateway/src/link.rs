@@ -69,6 +69,12 @@ pub trait Host: Send + Sync {
     /// Fills the buffer from the operating system's generator.
     fn random(&self, buffer: &mut [u8]) -> Result<(), String>;
 
+    /// The life of an order, as JSON: what was asked for it, and every event that is about it. Reads
+    /// the log: to be called on a thread that may wait.
+    ///
+    /// Errors: why it cannot be told.
+    fn explain(&self, order: &str) -> Result<String, String>;
+
     /// Asks the node for a snapshot; it is taken between two turns.
     fn request_snapshot(&self);
 

@@ -50,6 +50,8 @@ pub struct Options {
     pub admin_remote: bool,
     /// Rate limits of addresses and keys are applied.
     pub rate_limits: bool,
+    /// Seconds for which the client order id of a closed order is not taken again; 0: it is free.
+    pub idempotency_window_s: u32,
 }
 
 impl Default for Options {
@@ -77,6 +79,7 @@ impl Default for Options {
             admin_token: None,
             admin_remote: false,
             rate_limits: true,
+            idempotency_window_s: 0,
         }
     }
 }

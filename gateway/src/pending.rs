@@ -1,22 +1,18 @@
-//! Requests whose command is on its way, and what their answer is made of.
+//! Requests whose command is on its way, and where their answers go.
 
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use protocol::command::ClientOrderId;
-use protocol::event::{OrderClosed, OrderFilled};
-use protocol::{
-    AccountId, CommandPart, Event, ExecutionId, InstrumentId, OrderId, OrderKind, RejectReason,
-    Stamp,
-};
+use protocol::event::OrderClosed;
+use protocol::{AccountId, Event, InstrumentId, OrderKind, OrderListId, Stamp};
 use tokio::sync::oneshot;
 
-use crate::accounts::{Accounts, Order};
-use crate::error::{ApiError, Refused, refusal};
+use crate::error::ApiError;
 use crate::json::{Json, TimeUnit};
 use crate::limits::{RateLimitStatus, Used};
 use crate::outbox::Outbox;
-use crate::reports::{self, ResponseKind};
+use crate::reports::ResponseKind;
 
 /// What a request expects of its command.
 #[derive(Debug, Clone)]
@@ -25,12 +21,19 @@ pub enum Expect {
         kind: OrderKind,
         response: ResponseKind,
     },
+    PlaceList {
+        /// Of the order that the instrument does not allow, if there is one.
+        kind: OrderKind,
+        response: ResponseKind,
+        orders: u32,
+    },
     Test {
         kind: OrderKind,
         instrument: InstrumentId,
         account: AccountId,
         with_rates: bool,
     },
+    /// Of an order or of a list; an order of a list takes its list along.
     Cancel,
     CancelAll,
     CancelReplace {
@@ -44,27 +47,41 @@ pub enum Expect {
         stops: bool,
     },
     Amend,
+    /// Of the admin API: how many were canceled.
+    MassCancel,
     /// Commands of the admin API: done or refused.
     Admin,
 }
 
 impl Expect {
-    /// Does the command count as an order, for the unfilled order count?
-    pub const fn places_order(&self) -> bool {
-        matches!(self, Expect::Place { .. } | Expect::CancelReplace { .. })
+    /// Orders that the command places, for the unfilled order count.
+    pub const fn orders_placed(&self) -> u32 {
+        match self {
+            Expect::Place { .. } | Expect::CancelReplace { .. } => 1,
+            Expect::PlaceList { orders, .. } => *orders,
+            _ => 0,
+        }
     }
 
-    /// Successful order requests weigh nothing (changelog 2026-04-02).
-    pub const fn is_free_when_done(&self) -> bool {
-        matches!(
-            self,
+    /// Weight that is given back when it is done: successful order requests weigh nothing (changelog
+    /// 2026-03-27), an amend if it expired the order (2026-04-02).
+    pub fn refund(&self, events: &[Event]) -> u32 {
+        match self {
             Expect::Place { .. }
-                | Expect::CancelReplace { .. }
-                | Expect::Cancel
-                | Expect::CancelAll
-        )
+            | Expect::PlaceList { .. }
+            | Expect::CancelReplace { .. }
+            | Expect::Cancel
+            | Expect::CancelAll => 1,
+            Expect::Amend if events.iter().any(|it| matches!(it, Event::OrderClosed(_))) => {
+                AMEND_WEIGHT
+            }
+            _ => 0,
+        }
     }
 }
+
+/// What an amend costs.
+pub const AMEND_WEIGHT: u32 = 4;
 
 /// The answer to a request, whichever way it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,270 +225,23 @@ impl Pending {
     }
 }
 
-/// What an answer is made of: the events of its command, and the views as they stand after it.
-pub struct Facts<'a> {
-    pub events: &'a [Event],
-    pub accounts: &'a Accounts,
-    pub market: &'a marketdata::Market,
-    pub unit: TimeUnit,
-}
-
-impl Facts<'_> {
-    /// The answer that the request expects.
-    pub fn answer(&self, expect: &Expect) -> Result<String, ApiError> {
-        match *expect {
-            Expect::Place { kind, response } => {
-                self.check(CommandPart::Whole, Refused::Place(kind))?;
-                self.placed(response)
-            }
-            Expect::Test { kind, instrument, account, with_rates } => {
-                self.check(CommandPart::Whole, Refused::Place(kind))?;
-                Ok(match with_rates {
-                    true => self.test_rates(account, instrument),
-                    false => "{}".to_owned(),
-                })
-            }
-            Expect::Cancel => {
-                self.check(CommandPart::Whole, Refused::Cancel)?;
-                self.canceled().next().ok_or_else(ApiError::timeout)
-            }
-            Expect::CancelAll => {
-                self.check(CommandPart::Whole, Refused::Cancel)?;
-                let canceled: Vec<String> = self.canceled().collect();
-                Ok(Json::list(self.unit, |json| canceled.iter().for_each(|it| json.raw(it))))
-            }
-            Expect::CancelReplace { kind, response, .. } => self.replaced(kind, response),
-            Expect::CancelInstead { ref refused, stops } => {
-                Err(self.canceled_instead(refused, stops))
-            }
-            Expect::Amend => {
-                self.check(CommandPart::Whole, Refused::Amend)?;
-                self.amended()
-            }
-            Expect::Admin => {
-                self.check(CommandPart::Whole, Refused::Admin)?;
-                Ok("{}".to_owned())
-            }
-        }
-    }
-
-    fn refused(&self, part: CommandPart) -> Option<RejectReason> {
-        self.events.iter().find_map(|event| match event {
-            Event::CommandRefused(refused) if refused.part == part => Some(refused.reason),
-            _ => None,
-        })
-    }
-
-    fn check(&self, part: CommandPart, what: Refused) -> Result<(), ApiError> {
-        self.refused(part).map_or(Ok(()), |reason| Err(refusal(reason, what)))
-    }
-
-    fn symbol(&self, instrument: InstrumentId) -> &str {
-        self.market.instrument(instrument).map_or("", |it| it.definition.symbol.as_str())
-    }
-
-    /// The answer about the order that the command placed.
-    fn placed(&self, response: ResponseKind) -> Result<String, ApiError> {
-        let placed = self.events.iter().find_map(|event| match event {
-            Event::OrderAccepted(accepted) => Some(accepted.order),
-            _ => None,
-        });
-        let order = placed.and_then(|id| self.accounts.order(id)).ok_or_else(ApiError::timeout)?;
-        let fills: Vec<OrderFilled> = match response {
-            ResponseKind::Full => self.fills(order.id).copied().collect(),
-            _ => Vec::new(),
-        };
-        let symbol = self.symbol(order.instrument);
-        Ok(Json::of(self.unit, |json| {
-            reports::new_order(json, symbol, order, response, &fills, self.market);
-            if response == ResponseKind::Full {
-                self.prevented(json, order);
-            }
-        }))
-    }
-
-    fn fills(&self, order: OrderId) -> impl Iterator<Item = &OrderFilled> {
-        self.events.iter().filter_map(move |event| match event {
-            Event::OrderFilled(fill) if fill.order == order => Some(fill),
-            _ => None,
-        })
-    }
-
-    /// `preventedMatches` of this command (stp_faq.md); absent when there are none.
-    fn prevented(&self, json: &mut Json, order: &Order) {
-        let prevented = || {
-            self.events.iter().filter_map(|event| match event {
-                Event::MatchPrevented(it) if it.taker_order == order.id => Some(it),
-                _ => None,
-            })
-        };
-        if prevented().next().is_none() {
-            return;
-        }
-        json.array_field("preventedMatches", |json| {
-            for it in prevented() {
-                json.object(|json| {
-                    json.number_field("preventedMatchId", it.prevented_match.0);
-                    json.number_field("makerOrderId", it.maker_order.0);
-                    json.decimal_field("price", it.price);
-                    if !it.taker_prevented.is_zero() {
-                        json.decimal_field("takerPreventedQuantity", it.taker_prevented);
-                    }
-                    if !it.maker_prevented.is_zero() {
-                        json.decimal_field("makerPreventedQuantity", it.maker_prevented);
-                    }
-                });
-            }
-        });
-    }
-
-    /// Answers about the orders that a cancel closed.
-    fn canceled(&self) -> impl Iterator<Item = String> + '_ {
-        self.events.iter().filter_map(|event| match event {
-            Event::OrderClosed(closed) => self.cancel_of(closed),
-            _ => None,
-        })
-    }
-
-    fn cancel_of(&self, closed: &OrderClosed) -> Option<String> {
-        let order = self.accounts.order(closed.order)?;
-        let (symbol, name) = (self.symbol(closed.instrument), cancel_id(closed));
-        Some(Json::of(self.unit, |json| reports::canceled(json, symbol, order, &name)))
-    }
-
-    /// Cancel-replace: two answers in one (rest-api.md; both codes are in errors.md).
-    fn replaced(&self, kind: OrderKind, response: ResponseKind) -> Result<String, ApiError> {
-        self.check(CommandPart::Whole, Refused::Place(kind))?;
-        let cancel_refused =
-            self.refused(CommandPart::Cancel).map(|it| refusal(it, Refused::Cancel));
-        let new_refused =
-            self.refused(CommandPart::New).map(|it| refusal(it, Refused::Place(kind)));
-        let was_placed = self.events.iter().any(|it| matches!(it, Event::OrderAccepted(_)));
-        let cancel = match &cancel_refused {
-            Some(error) => error.body(),
-            None => self.first_canceled().ok_or_else(ApiError::timeout)?,
-        };
-        let placed = match (&new_refused, was_placed) {
-            (Some(error), _) => error.body(),
-            (None, true) => self.placed(response)?,
-            (None, false) => "null".to_owned(),
-        };
-        let new_result = match (&new_refused, was_placed) {
-            (Some(_), _) => "FAILURE",
-            (None, true) => "SUCCESS",
-            (None, false) => "NOT_ATTEMPTED",
-        };
-        let body = Json::of(self.unit, |json| {
-            let cancel_result = if cancel_refused.is_some() { "FAILURE" } else { "SUCCESS" };
-            json.text_field("cancelResult", cancel_result);
-            json.text_field("newOrderResult", new_result);
-            json.raw_field("cancelResponse", &cancel);
-            json.raw_field("newOrderResponse", &placed);
-        });
-        match (cancel_refused.is_none(), was_placed) {
-            (true, true) => Ok(body),
-            (false, false) => {
-                Err(ApiError::new(-2022, "Order cancel-replace failed.").with_data(body))
-            }
-            _ => {
-                let text = "Order cancel-replace partially failed.";
-                Err(ApiError::new(-2021, text).with_status(409).with_data(body))
-            }
-        }
-    }
-
-    /// `orderRateLimitExceededMode=CANCEL_ONLY` over the limit: the new order has failed in any case.
-    /// The status is that of the table in rest-api.md: 429 with STOP_ON_FAILURE.
-    fn canceled_instead(&self, refused: &ApiError, stops: bool) -> ApiError {
-        let failed = self.refused(CommandPart::Whole).map(|it| refusal(it, Refused::Cancel));
-        let is_attempted = failed.is_none() || !stops;
-        let body = Json::of(self.unit, |json| {
-            json.text_field("cancelResult", if failed.is_some() { "FAILURE" } else { "SUCCESS" });
-            json.text_field(
-                "newOrderResult",
-                if is_attempted { "FAILURE" } else { "NOT_ATTEMPTED" },
-            );
-            match &failed {
-                Some(error) => json.raw_field("cancelResponse", &error.body()),
-                None => {
-                    let canceled = self.first_canceled().unwrap_or_else(|| "null".to_owned());
-                    json.raw_field("cancelResponse", &canceled);
-                }
-            }
-            match is_attempted {
-                true => json.raw_field("newOrderResponse", &refused.body()),
-                false => json.null_field("newOrderResponse"),
-            }
-        });
-        let (code, text, status) = match failed {
-            Some(_) => (-2022, "Order cancel-replace failed.", 400),
-            None => (-2021, "Order cancel-replace partially failed.", 409),
-        };
-        let status = if stops { 429 } else { status };
-        ApiError::new(code, text).with_status(status).with_data(body)
-    }
-
-    /// The cancel comes before anything that the new order does.
-    fn first_canceled(&self) -> Option<String> {
-        self.canceled().next()
-    }
-
-    fn amended(&self) -> Result<String, ApiError> {
-        let amended = self.events.iter().find_map(|event| match event {
-            Event::OrderAmended(amended) => Some(amended),
-            _ => None,
-        });
-        let amended = amended.ok_or_else(ApiError::timeout)?;
-        let order = self.accounts.order(amended.order).ok_or_else(ApiError::timeout)?;
-        let (symbol, before) = (self.symbol(order.instrument), amended.client_order_id_before);
-        Ok(Json::of(self.unit, |json| {
-            reports::amended(json, symbol, order, amended.execution, &before);
-        }))
-    }
-
-    fn test_rates(&self, account: AccountId, instrument: InstrumentId) -> String {
-        let rates = self.accounts.rates(account, instrument);
-        Json::of(self.unit, |json| {
-            let pair = |json: &mut Json, maker: u32, taker: u32| {
-                json.fixed_field("maker", i128::from(maker), 8);
-                json.fixed_field("taker", i128::from(taker), 8);
-            };
-            json.object_field("standardCommissionForOrder", |json| {
-                pair(json, rates.maker, rates.taker);
-            });
-            json.object_field("specialCommissionForOrder", |json| pair(json, 0, 0));
-            json.object_field("taxCommissionForOrder", |json| pair(json, 0, 0));
-            no_discount(json);
-        })
-    }
-}
-
-/// Commissions are never paid in another asset here.
-pub fn no_discount(json: &mut Json) {
-    json.object_field("discount", |json| {
-        json.flag_field("enabledForAccount", false);
-        json.flag_field("enabledForSymbol", false);
-        json.text_field("discountAsset", "BNB");
-        json.text_field("discount", "0.00000000");
-    });
-}
-
 /// The id of a cancel: the one that was sent, else one made of the cancel's own ids, so that every
-/// gateway says the same before and after a restart.
-pub fn cancel_id(closed: &OrderClosed) -> ClientOrderId {
-    match closed.cancel_client_order_id.is_empty() {
-        true => made_id(closed.order.0, closed.execution),
-        false => closed.cancel_client_order_id,
+/// gateway says the same before and after a restart. The orders of a list share one.
+pub fn cancel_id(closed: &OrderClosed, list: OrderListId) -> ClientOrderId {
+    match (closed.cancel_client_order_id.is_empty(), list) {
+        (false, _) => closed.cancel_client_order_id,
+        (true, OrderListId::NONE) => id_from(closed.order.0 ^ ORDER_MARK, closed.execution.0),
+        (true, list) => id_from(list.0 ^ LIST_MARK, list.0),
     }
 }
+
+/// Keep apart what ids are made of.
+const ORDER_MARK: u64 = 0x9e37_79b9_7f4a_7c15;
+const LIST_MARK: u64 = 0xd1b5_4a32_d192_ed03;
 
 /// Characters of the ids that the venue makes, and how many of them.
 const ID_LENGTH: usize = 22;
 const ID_CHARACTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-fn made_id(order: u64, execution: ExecutionId) -> ClientOrderId {
-    id_from(order ^ 0x9e37_79b9_7f4a_7c15, execution.0)
-}
 
 /// An id of 22 letters and digits, drawn from two numbers.
 pub fn id_from(first: u64, second: u64) -> ClientOrderId {

@@ -1,16 +1,30 @@
 //! Orders, fills and balances in the venue's JSON: answers to their owners and user data events
 //! (rest-api.md "Conditional fields in Order Responses", user-data-stream.md).
 
+mod lists;
+
+pub use lists::{ListStatus, amended_list, list_status, order_list};
+
 use marketdata::{Instrument, Market};
 use protocol::command::ClientOrderId;
 use protocol::event::{MatchPrevented, OrderFilled};
-use protocol::{Amount, CloseReason, ExecutionId, OrderStatus, Quantity, Stamp, notional};
+use protocol::{
+    Amount, CloseReason, ExecutionId, OrderListId, OrderStatus, RejectReason, Stamp, notional,
+};
 
 use crate::accounts::{Account, Fill, Order};
 use crate::json::Json;
 
-/// What an order that is in no list carries.
-pub const NO_LIST: i64 = -1;
+/// The list that an order is of; -1 for none.
+fn list_field(json: &mut Json, name: &str, list: OrderListId) {
+    match list {
+        OrderListId::NONE => json.number_field(name, -1i64),
+        OrderListId(id) => json.number_field(name, id),
+    }
+}
+
+/// The only `pegOffsetType`.
+pub const PRICE_LEVEL: &str = "PRICE_LEVEL";
 
 /// `newOrderRespType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +36,33 @@ pub enum ResponseKind {
 
 /// Why an order expired (user-data-stream.md, "Order Expiry Reason").
 pub const fn expiry_reason(order: &Order) -> Option<&'static str> {
-    match order.close_reason {
-        Some(CloseReason::ImmediateOrCancel) => Some("UNFILLED_IOC_QUANTITY_EXPIRED"),
-        Some(CloseReason::FillOrKill) => Some("UNFILLED_FOK_ORDER_EXPIRED"),
-        Some(CloseReason::NoLiquidity) => Some("INSUFFICIENT_LIQUIDITY"),
-        Some(CloseReason::InsufficientBalance) => Some("REJECTED"),
-        _ => None,
+    let Some(reason) = order.close_reason else { return None };
+    match reason {
+        CloseReason::ImmediateOrCancel => Some("UNFILLED_IOC_QUANTITY_EXPIRED"),
+        CloseReason::FillOrKill => Some("UNFILLED_FOK_ORDER_EXPIRED"),
+        CloseReason::NoLiquidity => Some("INSUFFICIENT_LIQUIDITY"),
+        CloseReason::InsufficientBalance | CloseReason::Refused => Some("REJECTED"),
+        CloseReason::ListTriggered => Some("OCO_TRIGGER"),
+        CloseReason::ListExpired => Some("OTO_PHASE_ONE_EXPIRED"),
+        CloseReason::PriceRange => Some("EXECUTION_RULE_PRICE_RANGE_EXCEEDED"),
+        CloseReason::Interrupted | CloseReason::Exchange => Some("EXCHANGE_CANCELED"),
+        CloseReason::Requested
+        | CloseReason::SelfTrade
+        | CloseReason::Amended
+        | CloseReason::Disconnected => None,
+    }
+}
+
+/// Why an order was rejected (user-data-stream.md, "Order Reject Reason"); for the other reasons the
+/// document has no word.
+const fn reject_reason(order: &Order) -> &'static str {
+    match (order.close_reason, order.refusal) {
+        (Some(CloseReason::InsufficientBalance), _)
+        | (_, Some(RejectReason::InsufficientBalance)) => "INSUFFICIENT_BALANCES",
+        (_, Some(RejectReason::WouldTriggerImmediately)) => "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY",
+        (_, Some(RejectReason::WouldMatchImmediately)) => "WOULD_MATCH_IMMEDIATELY",
+        (_, Some(RejectReason::ListPrices)) => "OCO_BAD_PRICES",
+        _ => "NONE",
     }
 }
 
@@ -42,7 +77,7 @@ pub fn new_order(
 ) {
     json.text_field("symbol", symbol);
     json.number_field("orderId", order.id.0);
-    json.number_field("orderListId", NO_LIST);
+    list_field(json, "orderListId", order.list);
     json.text_field("clientOrderId", order.client_order_id.as_str());
     json.time_field("transactTime", order.updated);
     if kind == ResponseKind::Ack {
@@ -71,7 +106,9 @@ pub fn new_order(
 /// Price, quantities, status, type and side: what every answer about an order shares.
 fn terms(json: &mut Json, order: &Order) {
     json.decimal_field("price", order.price);
-    json.decimal_field("origQty", order.shown_quantity());
+    if !order.has_no_quantity() {
+        json.decimal_field("origQty", order.shown_quantity());
+    }
     json.decimal_field("executedQty", order.executed);
     json.decimal_field("origQuoteOrderQty", order.quote_quantity);
     json.decimal_field("cummulativeQuoteQty", order.executed_quote);
@@ -82,9 +119,14 @@ fn terms(json: &mut Json, order: &Order) {
 }
 
 fn working_time(json: &mut Json, order: &Order) {
-    match order.working {
-        Some(stamp) => json.time_field("workingTime", stamp),
-        None => json.number_field("workingTime", -1),
+    since(json, "workingTime", order.working);
+}
+
+/// A time, or -1 for what is still to come.
+fn since(json: &mut Json, name: &str, stamp: Option<Stamp>) {
+    match stamp {
+        Some(stamp) => json.time_field(name, stamp),
+        None => json.number_field(name, -1i64),
     }
 }
 
@@ -93,10 +135,20 @@ fn conditional(json: &mut Json, order: &Order) {
     if order.kind.is_contingent() {
         json.decimal_field("stopPrice", order.stop_price);
     }
+    if !order.terms.iceberg.is_zero() {
+        json.decimal_field("icebergQty", order.terms.iceberg);
+    }
     labels_and_ends(json, order);
 }
 
 fn labels_and_ends(json: &mut Json, order: &Order) {
+    if order.is_trailing() {
+        json.number_field("trailingDelta", order.terms.trailing_delta);
+        since(json, "trailingTime", order.trailing);
+    }
+    if order.is_pegged() {
+        peg(json, order, ["pegPriceType", "pegOffsetType", "pegOffsetValue", "peggedPrice"]);
+    }
     if order.strategy_id != 0 {
         json.number_field("strategyId", order.strategy_id);
     }
@@ -112,12 +164,24 @@ fn labels_and_ends(json: &mut Json, order: &Order) {
     }
 }
 
+/// A peg under the names of answers or events: the offset if there is one, the price once it is known.
+fn peg(json: &mut Json, order: &Order, [kind, offset, level, price]: [&str; 4]) {
+    json.text_field(kind, order.terms.peg.as_str());
+    if order.terms.peg_level > 0 {
+        json.text_field(offset, PRICE_LEVEL);
+        json.number_field(level, order.terms.peg_level);
+    }
+    if !order.pegged_price.is_zero() {
+        json.decimal_field(price, order.pegged_price);
+    }
+}
+
 /// Answer to a cancel. `client_order_id`: of the cancel.
 pub fn canceled(json: &mut Json, symbol: &str, order: &Order, client_order_id: &ClientOrderId) {
     json.text_field("symbol", symbol);
     json.text_field("origClientOrderId", order.client_order_id.as_str());
     json.number_field("orderId", order.id.0);
-    json.number_field("orderListId", NO_LIST);
+    list_field(json, "orderListId", order.list);
     json.text_field("clientOrderId", client_order_id.as_str());
     json.time_field("transactTime", order.updated);
     terms(json, order);
@@ -129,11 +193,11 @@ pub fn canceled(json: &mut Json, symbol: &str, order: &Order, client_order_id: &
 pub fn order(json: &mut Json, symbol: &str, order: &Order) {
     json.text_field("symbol", symbol);
     json.number_field("orderId", order.id.0);
-    json.number_field("orderListId", NO_LIST);
+    list_field(json, "orderListId", order.list);
     json.text_field("clientOrderId", order.client_order_id.as_str());
     terms(json, order);
     json.decimal_field("stopPrice", order.stop_price);
-    json.decimal_field("icebergQty", Quantity::ZERO);
+    json.decimal_field("icebergQty", order.terms.iceberg);
     json.time_field("time", order.created);
     json.time_field("updateTime", order.updated);
     // "Did it come onto the book": stays true when it is filled or canceled.
@@ -156,7 +220,7 @@ pub fn amended(
     json.object_field("amendedOrder", |json| {
         json.text_field("symbol", symbol);
         json.number_field("orderId", order.id.0);
-        json.number_field("orderListId", NO_LIST);
+        list_field(json, "orderListId", order.list);
         json.text_field("origClientOrderId", original_client_order_id.as_str());
         json.text_field("clientOrderId", order.client_order_id.as_str());
         json.decimal_field("price", order.price);
@@ -169,7 +233,9 @@ pub fn amended(
         json.text_field("timeInForce", order.time_in_force.as_str());
         json.text_field("type", order.kind.as_str());
         json.text_field("side", order.side.as_str());
-        working_time(json, order);
+        if let Some(stamp) = order.working {
+            json.time_field("workingTime", stamp);
+        }
         json.text_field("selfTradePreventionMode", order.stp_mode.as_str());
         conditional(json, order);
     });
@@ -180,7 +246,7 @@ pub fn fill(json: &mut Json, symbol: &str, fill: &Fill, market: &Market) {
     json.text_field("symbol", symbol);
     json.number_field("id", fill.trade.0);
     json.number_field("orderId", fill.order.0);
-    json.number_field("orderListId", NO_LIST);
+    list_field(json, "orderListId", fill.list);
     json.decimal_field("price", fill.price);
     json.decimal_field("qty", fill.quantity);
     json.decimal_field("quoteQty", fill.quote);
@@ -217,7 +283,7 @@ pub fn execution(
     market: &Market,
 ) {
     let Execution { order, fill, stamp, .. } = *report;
-    let is_rejected = report.kind == "REJECTED";
+    let reject_reason = if report.kind == "REJECTED" { reject_reason(order) } else { "NONE" };
     json.text_field("e", "executionReport");
     json.time_field("E", stamp);
     json.text_field("s", instrument.definition.symbol.as_str());
@@ -228,14 +294,14 @@ pub fn execution(
     json.decimal_field("q", order.shown_quantity());
     json.decimal_field("p", order.price);
     json.decimal_field("P", order.stop_price);
-    json.decimal_field("F", Quantity::ZERO);
-    json.number_field("g", NO_LIST);
+    json.decimal_field("F", order.terms.iceberg);
+    list_field(json, "g", order.list);
     json.text_field("C", report.original_client_order_id);
     json.text_field("x", report.kind);
     json.text_field("X", order.status.as_str());
-    json.text_field("r", if is_rejected { "INSUFFICIENT_BALANCES" } else { "NONE" });
+    json.text_field("r", reject_reason);
     json.number_field("i", order.id.0);
-    json.decimal_field("l", fill.map_or(Quantity::ZERO, |fill| fill.quantity));
+    json.decimal_field("l", fill.map_or(protocol::Quantity::ZERO, |fill| fill.quantity));
     json.decimal_field("z", order.executed);
     json.decimal_field("L", fill.map_or(protocol::Price::ZERO, |fill| fill.price));
     match fill {
@@ -270,6 +336,13 @@ pub fn execution(
         json.time_field("W", working);
     }
     json.text_field("V", order.stp_mode.as_str());
+    if order.is_trailing() {
+        json.number_field("d", order.terms.trailing_delta);
+        since(json, "D", order.trailing);
+    }
+    if order.is_pegged() {
+        peg(json, order, ["gP", "gOT", "gOV", "gp"]);
+    }
     if order.strategy_id != 0 {
         json.number_field("j", order.strategy_id);
     }

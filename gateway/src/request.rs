@@ -158,9 +158,10 @@ impl Request<'_> {
                 let account = call.account()?;
                 let (mut command, mut expect) = ask(core, &call)?;
                 // Without a client nobody is charged: the key is unlimited.
-                if expect.places_order()
+                let orders = expect.orders_placed();
+                if orders > 0
                     && client.is_some()
-                    && let Err(refused) = core.may_place(account, now)
+                    && let Err(refused) = core.may_place(account, orders, now)
                 {
                     used.orders = core.order_counts(account, now);
                     (command, expect) = trading::over_the_limit(&command, &expect, refused)?;
@@ -291,24 +292,32 @@ fn window_ns(params: &Params<'_>) -> Result<u64, ApiError> {
     Ok((units / UNITS_PER_NANOSECOND_OF_MS) as u64)
 }
 
-/// A request of a session's own (log on, subscribe): signed by a key that may read user data.
-pub fn sign_in(
-    core: &Core,
-    params: &Params<'_>,
-    credentials: Credentials<'_>,
-    peer: IpAddr,
-) -> Result<Caller, ApiError> {
-    static SESSION: Endpoint = Endpoint {
+/// Requests that sign in.
+pub static LOGON: Endpoint = signing_in(&["cancelOnDisconnect"]);
+pub static SUBSCRIBE: Endpoint = signing_in(&[]);
+
+const fn signing_in(optional: &'static [&'static str]) -> Endpoint {
+    Endpoint {
         method: "session",
         rest: (Method::GET, ""),
         security: Security::UserData,
         mandatory: &["apiKey"],
-        optional: &[],
+        optional,
         weight: crate::endpoint::weight::<2>,
         run: Run::Query(|_, _| Ok(String::new())),
-    };
+    }
+}
+
+/// A request of a session's own (log on, subscribe): signed by a key that may read user data.
+pub fn sign_in(
+    core: &Core,
+    endpoint: &'static Endpoint,
+    params: &Params<'_>,
+    credentials: Credentials<'_>,
+    peer: IpAddr,
+) -> Result<Caller, ApiError> {
     let request = Request {
-        endpoint: &SESSION,
+        endpoint,
         params,
         credentials,
         unit: TimeUnit::Millisecond,

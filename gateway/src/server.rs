@@ -249,18 +249,23 @@ async fn socket_api_route(
         Ok(unit) => unit,
         Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
     };
-    if query_value(query, "cancelOnDisconnect").is_some_and(|it| it != "false") {
-        // Silence would look like protection.
-        let error = ApiError::new(-1020, "cancelOnDisconnect is not supported.");
-        return refused(StatusCode::BAD_REQUEST, &error);
-    }
+    let cancel_on_disconnect = match query_value(query, "cancelOnDisconnect").as_deref() {
+        Some("true") => true,
+        None | Some("false") => false,
+        Some(_) => {
+            // Silence would look like protection.
+            let error = ApiError::illegal("cancelOnDisconnect", "true|false");
+            return refused(StatusCode::BAD_REQUEST, &error);
+        }
+    };
     let return_rate_limits = query_value(query, "returnRateLimits").as_deref() != Some("false");
     let admitted = match admit(&gateway, peer.ip(), CONNECT_WEIGHT) {
         Ok(admitted) => admitted,
         Err(response) => return *response,
     };
     let connection = gateway.next_connection();
-    let opened = Opened { peer: peer.ip(), unit, return_rate_limits, connection };
+    let opened =
+        Opened { peer: peer.ip(), unit, return_rate_limits, connection, cancel_on_disconnect };
     bounded(&gateway, asked, REQUESTS_READ_BYTES)
         .on_upgrade(move |socket| socket_api::serve(gateway, socket, opened, admitted))
 }

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until};
 
 use crate::core::Core;
+use crate::disconnect::Protection;
 use crate::endpoint::Caller;
 use crate::error::ApiError;
 use crate::gateway::{Admitted, Gateway};
@@ -25,7 +26,9 @@ use crate::outbox::{Close, Outbox};
 use crate::params::Params;
 use crate::pending::{Answer, Reply, RequestId, socket_answer};
 use crate::reports;
-use crate::request::{Credentials, Ran, Request, client_of, may_listen, of_method, sign_in, still};
+use crate::request::{
+    Credentials, LOGON, Ran, Request, SUBSCRIBE, client_of, may_listen, of_method, sign_in, still,
+};
 use crate::signature::payload_of_ws;
 use crate::socket::{Life, Written, farewell, write};
 use crate::users::{Listener, SUBSCRIPTION_ID_MAX, Wrap};
@@ -52,6 +55,8 @@ pub struct Opened {
     pub return_rate_limits: bool,
     /// Number of the connection.
     pub connection: u64,
+    /// What is open is canceled when it ends.
+    pub cancel_on_disconnect: bool,
 }
 
 /// Serves one connection until it ends.
@@ -69,9 +74,11 @@ pub async fn serve(
         connected,
         logged_on: None,
         next_subscription: 0,
+        protection: Protection::new(opened.cancel_on_disconnect),
     };
     gateway.enter(opened.connection, &outbox);
     converse(&gateway, &mut socket, &mut session).await;
+    gateway.core().part(&mut session.protection);
     gateway.leave(opened.connection);
     gateway.core().users.disconnected(opened.connection);
     drop(admitted);
@@ -88,6 +95,8 @@ async fn converse(gateway: &Arc<Gateway>, socket: &mut WebSocket, session: &mut 
             () = outbox.ready() => {}
             message = socket.next() => {
                 if let Err(ended) = read(gateway, socket, session, &mut life, message) {
+                    // At once: a farewell takes its time.
+                    gateway.core().part(&mut session.protection);
                     return farewell(socket, ended).await;
                 }
             }
@@ -98,6 +107,9 @@ async fn converse(gateway: &Arc<Gateway>, socket: &mut WebSocket, session: &mut 
                 }
                 alarm.as_mut().reset(life.next());
             }
+        }
+        if outbox.is_closed() {
+            gateway.core().part(&mut session.protection);
         }
         if write(socket, &outbox, &mut waiting, life.patience()).await == Written::Over {
             return;
@@ -202,6 +214,7 @@ struct Session {
     /// The key it is logged on with, and since when.
     logged_on: Option<(Caller, Stamp)>,
     next_subscription: u32,
+    protection: Protection,
 }
 
 impl Session {
@@ -279,9 +292,13 @@ impl Session {
                 id: request_id(id),
                 with_limits,
             };
-            if let Ran::Now(answer) = request.run(core, reply) {
-                self.revoke_if_gone(core, &answer);
-                self.outbox.push(socket_answer(id, &answer, with_limits));
+            match request.run(core, reply) {
+                Ran::Now(answer) => {
+                    self.revoke_if_gone(core, &answer);
+                    self.outbox.push(socket_answer(id, &answer, with_limits));
+                }
+                Ran::Later if self.protection.is_for_everybody() => self.protect(core, &params),
+                Ran::Later => {}
             }
             return;
         }
@@ -294,6 +311,14 @@ impl Session {
         };
         let result = self.session_method(core, method, &params, credentials);
         self.outbox.push(socket_answer(id, &Answer { result, used }, with_limits));
+    }
+
+    /// A command was sent, so whoever signed it is known.
+    fn protect(&mut self, core: &Core, params: &Params<'_>) {
+        let named = params.get("apiKey").and_then(|key| ApiKey::new(key).ok());
+        let signed = named.and_then(|key| core.accounts.keys.get(&key)).map(|key| key.account);
+        let account = signed.or(self.logged_on.map(|(caller, _)| caller.account));
+        account.into_iter().for_each(|account| self.protection.sent(account));
     }
 
     fn charge(&self, core: &mut Core, credentials: &Credentials<'_>) -> Result<Used, ApiError> {
@@ -322,7 +347,9 @@ impl Session {
         let now = core.now();
         match method {
             "session.logon" => {
-                let caller = sign_in(core, params, credentials, self.opened.peer)?;
+                let asked = params.boolean("cancelOnDisconnect")?;
+                let caller = sign_in(core, &LOGON, params, credentials, self.opened.peer)?;
+                self.protection.logged_on(caller.account, asked);
                 self.logged_on = Some((caller, now));
                 Ok(self.status(core))
             }
@@ -349,7 +376,7 @@ impl Session {
                 self.subscribe(core, caller, true)
             }
             "userDataStream.subscribe.signature" => {
-                let caller = sign_in(core, params, credentials, self.opened.peer)?;
+                let caller = sign_in(core, &SUBSCRIBE, params, credentials, self.opened.peer)?;
                 self.subscribe(core, caller, false)
             }
             "userDataStream.unsubscribe" => {
@@ -368,16 +395,6 @@ impl Session {
                 };
                 core.listen_key(&verb, credentials.key, params.get("listenKey"))
             }
-            "orderList.status"
-            | "orderList.place"
-            | "orderList.place.oco"
-            | "orderList.cancel"
-            | "orderList.place.oto"
-            | "orderList.place.otoco"
-            | "orderList.place.opo"
-            | "orderList.place.opoco"
-            | "sor.order.place"
-            | "sor.order.test" => Err(ApiError::new(-1020, "This operation is not supported.")),
             _ => Err(ApiError::new(-1020, "This operation is not supported.")),
         }
     }
@@ -421,6 +438,11 @@ impl Session {
             }
             json.time_field("connectedSince", self.connected);
             json.flag_field("returnRateLimits", self.opened.return_rate_limits);
+            // Ours: shown to whoever asked for it.
+            let caller = self.logged_on.map(|(caller, _)| caller.account);
+            if caller.is_some_and(|account| self.protection.is_of(account)) {
+                json.flag_field("cancelOnDisconnect", true);
+            }
             json.time_field("serverTime", core.now());
             let is_listening = !core.users.of_connection(self.opened.connection).is_empty();
             json.flag_field("userDataStream", is_listening);

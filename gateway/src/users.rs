@@ -1,5 +1,8 @@
 //! User data streams: who listens to which account, and what they are told.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,19 +10,19 @@ use std::sync::Arc;
 use axum::extract::ws::Utf8Bytes;
 use marketdata::Market;
 use protocol::command::key_permission;
-use protocol::event::{OrderAmended, OrderClosed, OrderFilled};
+use protocol::event::{OrderClosed, OrderFilled};
 use protocol::{
     AccountId, Amount, ApiKey, AssetId, Event, ExecutionId, InstrumentId, OrderId, OrderStatus,
     Stamp, TransferDirection,
 };
 use rustc_hash::FxHashMap;
 
-use crate::accounts::{Accounts, Key, Order};
+use crate::accounts::{Accounts, Key, Order, OrderList};
 use crate::error::ApiError;
 use crate::json::{Json, TimeUnit};
 use crate::outbox::{Close, Outbox};
 use crate::pending::cancel_id;
-use crate::reports::{self, Execution};
+use crate::reports::{self, Execution, ListStatus};
 use crate::streams::combined;
 
 /// Open subscriptions of one connection, and those it may open in its life.
@@ -90,6 +93,8 @@ pub struct Users {
     scratch: RefCell<String>,
     /// A prevented match that is still to be told.
     deferred: Option<(OrderId, ExecutionId)>,
+    /// A trigger that is told when the order's peg has found its price.
+    triggered: Option<(OrderId, ExecutionId)>,
     /// Balances that the current command changed, of accounts somebody listens to.
     touched: Vec<(AccountId, AssetId)>,
     /// Open listen keys (legacy), with the account and key they were made for.
@@ -235,14 +240,58 @@ impl Users {
                 self.touch(it.request.account, it.request.instrument, market);
                 report(it.order, it.execution, "NEW").send(self);
             }
-            Event::OrderTriggered(it) => report(it.order, it.execution, "NEW").send(self),
+            Event::OrderAcceptedWithTerms(it) => {
+                let account = it.request.account;
+                self.touch(account, it.request.instrument, market);
+                report(it.order, it.execution, "NEW").send(self);
+                if let Some(list) = accounts.list(account, it.list)
+                    && list.ends_with(it.order)
+                {
+                    self.tell_list(list, ListStatus::Started, stamp, market);
+                }
+            }
+            Event::OrderActivated(it) => {
+                self.touch(it.account, it.instrument, market);
+                report(it.order, it.execution, "NEW").send(self);
+            }
+            Event::OrderTriggered(it) => {
+                match accounts.order(it.order).is_some_and(Order::is_pegged) {
+                    true => self.triggered = Some((it.order, it.execution)),
+                    false => report(it.order, it.execution, "NEW").send(self),
+                }
+            }
+            Event::OrderPegged(it) => {
+                let of_it = self.triggered.take().filter(|(order, _)| *order == it.order);
+                if let Some((order, execution)) = of_it {
+                    report(order, execution, "NEW").send(self);
+                }
+            }
             Event::OrderFilled(it) => {
                 self.touch(it.account, it.instrument, market);
                 report(it.order, it.execution, "TRADE").fill(self, it);
             }
             Event::OrderAmended(it) => {
                 self.touch(it.account, it.instrument, market);
-                report(it.order, it.execution, "REPLACED").amended(self, it);
+                report(it.order, it.execution, "REPLACED")
+                    .replaced(self, it.client_order_id_before.as_str());
+                let list = accounts.order(it.order).and_then(|order| accounts.list_of(order));
+                if it.client_order_id != it.client_order_id_before
+                    && let Some(list) = list.filter(|list| !list.is_done)
+                {
+                    self.tell_list(list, ListStatus::Updated, stamp, market);
+                }
+            }
+            Event::OrderReplaced(it) => {
+                self.touch(it.account, it.instrument, market);
+                if let Some(order) = accounts.order(it.order) {
+                    report(it.order, it.execution, "REPLACED")
+                        .replaced(self, order.client_order_id.as_str());
+                }
+            }
+            Event::OrderListDone(it) => {
+                if let Some(list) = accounts.list(it.account, it.list) {
+                    self.tell_list(list, ListStatus::Done, stamp, market);
+                }
             }
             Event::OrderClosed(it) => {
                 self.touch(it.account, it.instrument, market);
@@ -303,6 +352,12 @@ impl Users {
             }
             _ => {}
         }
+    }
+
+    fn tell_list(&self, list: &OrderList, status: ListStatus, stamp: Stamp, market: &Market) {
+        let instrument = market.instrument(list.instrument);
+        let symbol = instrument.map_or("", |it| it.definition.symbol.as_str());
+        self.send(list.account, |json| reports::list_status(json, symbol, list, status, stamp));
     }
 
     /// Both assets of an instrument count as possibly changed.
@@ -384,9 +439,8 @@ impl<'a> Report<'a> {
         self.write(users, &Execution { fill: Some(fill), ..self.of(order) });
     }
 
-    fn amended(&self, users: &Users, amended: &OrderAmended) {
+    fn replaced(&self, users: &Users, original_client_order_id: &str) {
         let Some(order) = self.order() else { return };
-        let original_client_order_id = amended.client_order_id_before.as_str();
         self.write(users, &Execution { original_client_order_id, ..self.of(order) });
     }
 
@@ -400,7 +454,7 @@ impl<'a> Report<'a> {
         let plain = self.of(order);
         match closed.status {
             OrderStatus::Canceled => {
-                let id = cancel_id(closed);
+                let id = cancel_id(closed, order.list);
                 let own = order.client_order_id;
                 self.write(
                     users,
@@ -424,43 +478,5 @@ impl<'a> Report<'a> {
             OrderStatus::Rejected => self.write(users, &Execution { kind: "REJECTED", ..plain }),
             _ => self.write(users, &Execution { kind: "EXPIRED", ..plain }),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::outbox::OutboxLimits;
-
-    #[test]
-    fn a_listen_key_is_a_stream_of_its_connection() {
-        let (mut users, account) = (Users::default(), AccountId(1));
-        let limits = OutboxLimits { messages_max: 9, bytes_max: 9_999 };
-        let outbox = Arc::new(Outbox::new(limits));
-        let listener = Listener {
-            outbox: Arc::clone(&outbox),
-            connection: 4,
-            wrap: Wrap::Stream { name: "listenKey".into(), is_combined: false },
-            unit: TimeUnit::Millisecond,
-            key: ApiKey::EMPTY,
-            is_of_logon: false,
-        };
-        users.subscribe(account, listener.clone()).unwrap();
-        assert_eq!(users.subscribe(account, listener).unwrap_err().code, -2035);
-        let told = |users: &Users| {
-            users.send(account, |json| json.text_field("e", "balanceUpdate"));
-            let mut messages = Vec::new();
-            outbox.drain(&mut messages);
-            messages.iter().map(|it| it.to_string()).collect::<String>()
-        };
-        assert_eq!(told(&users), r#"{"e":"balanceUpdate"}"#);
-        users.set_combined(4, true);
-        assert_eq!(told(&users), r#"{"stream":"listenKey","data":{"e":"balanceUpdate"}}"#);
-        assert!(users.of_connection(4).is_empty());
-        users.leave_stream(4, "another");
-        users.leave_stream(5, "listenKey");
-        assert_ne!(told(&users), "");
-        users.leave_stream(4, "listenKey");
-        assert_eq!(told(&users), "");
     }
 }

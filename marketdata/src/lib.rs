@@ -9,10 +9,12 @@
 #[macro_use]
 extern crate protocol;
 
+mod auction;
 mod candles;
 mod depth;
 mod interval;
 mod market;
+mod reference;
 mod snapshot;
 mod ticker;
 mod trades;
@@ -20,10 +22,12 @@ mod trades;
 #[cfg(test)]
 mod tests;
 
+pub use auction::Auction;
 pub use candles::{Candle, Candles};
 pub use depth::{Depth, DepthDiff, Level};
 pub use interval::Interval;
 pub use market::{Instrument, Market};
+pub use reference::{Bucket, Reference};
 pub use snapshot::LoadError;
 pub use ticker::{AveragePrice, Ticker, WINDOW_MAX_NS};
 pub use trades::{AggregateTrade, TradeRow, Trades};

@@ -1,8 +1,10 @@
 //! All instruments and their views.
 
 use crate::History;
+use crate::auction::Auction;
 use crate::candles::Candles;
 use crate::depth::Depth;
+use crate::reference::{Bucket, Reference};
 use crate::ticker::{self, AveragePrice, Ticker};
 use crate::trades::{TradeRow, Trades};
 use protocol::event::{AssetDefined, InstrumentDefined, Trade};
@@ -33,6 +35,10 @@ pub struct Instrument {
     pub depth: Depth,
     pub trades: Trades,
     pub candles: Candles,
+    /// Trading rules, and the price that they refer to.
+    pub reference: Reference,
+    /// The running auction, or the last one; none before the first.
+    pub auction: Option<Auction>,
 }
 
 impl Market {
@@ -65,11 +71,33 @@ impl Market {
                 self.define_asset(defined);
             }
             Event::InstrumentDefined(defined) => {
-                self.define_instrument(defined);
+                if self.define_instrument(defined)
+                    && let Some(instrument) = self.instrument_mut(defined.instrument)
+                {
+                    instrument.enter_status(stamp);
+                }
             }
             Event::InstrumentStatusSet(set) => {
                 if let Some(instrument) = self.instrument_mut(set.instrument) {
                     instrument.definition.status = set.status;
+                    instrument.enter_status(stamp);
+                }
+            }
+            Event::TradingRulesSet(set) => {
+                if let Some(instrument) = self.instrument_mut(set.instrument) {
+                    instrument.reference.set_rules(&set.rules);
+                }
+            }
+            Event::IndicativeChanged(changed) => {
+                if let Some(instrument) = self.instrument_mut(changed.instrument) {
+                    instrument.auction = Some(Auction::indicated(changed, stamp));
+                }
+            }
+            Event::AuctionUncrossed(uncrossed) => {
+                if let Some(instrument) = self.instrument_mut(uncrossed.instrument) {
+                    let before = instrument.auction.unwrap_or(Auction::begun(stamp));
+                    instrument.auction = Some(before.uncrossed(uncrossed, stamp));
+                    instrument.reference.uncrossed(uncrossed.price, stamp);
                 }
             }
             _ => {}
@@ -97,6 +125,17 @@ impl Market {
     /// By rising id.
     pub fn assets(&self) -> impl Iterator<Item = (AssetId, &AssetName)> {
         (1..).map(AssetId).zip(&self.assets)
+    }
+
+    /// Puts back what the reference price of an instrument is made of, where the trades before
+    /// are not known. False if its buckets do not rise.
+    pub fn restore_reference(
+        &mut self,
+        id: InstrumentId,
+        buckets: impl IntoIterator<Item = Bucket>,
+    ) -> bool {
+        let Some(instrument) = self.instrument_mut(id) else { return false };
+        buckets.into_iter().all(|bucket| instrument.reference.restore(bucket))
     }
 
     pub(crate) fn instrument_mut(&mut self, id: InstrumentId) -> Option<&mut Instrument> {
@@ -148,6 +187,8 @@ impl Instrument {
             depth: Depth::default(),
             trades: Trades::new(history.trades, history.aggregate_trades),
             candles: Candles::new(history.candles),
+            reference: Reference::default(),
+            auction: None,
         }
     }
 
@@ -182,8 +223,23 @@ impl Instrument {
         ticker::average_price(&self.definition, &self.candles, self.trades.last(), now)
     }
 
+    /// The reference price as of `now`, if there is one.
+    pub fn reference_price(&self, now: Stamp) -> Option<Price> {
+        self.reference.price(now.max(self.candles.latest()))
+    }
+
+    /// Orders are collected from the beginning of an auction to its uncross, whatever status comes
+    /// between.
+    fn enter_status(&mut self, stamp: Stamp) {
+        let is_collecting = self.auction.is_some_and(|auction| auction.is_collecting);
+        if self.definition.status.is_auction() && !is_collecting {
+            self.auction = Some(Auction::begun(stamp));
+        }
+    }
+
     fn trade(&mut self, trade: &Trade, stamp: Stamp) {
         let stamp = stamp.max(self.candles.latest());
+        self.reference.traded(trade.aggregate, trade.price, stamp);
         self.trades.apply(trade, stamp);
         if let Some(row) = self.trades.last() {
             self.candles.apply(row);

@@ -8,19 +8,22 @@
 //! whoever keeps the bytes guards them.
 
 use crate::History;
+use crate::auction::Auction;
 use crate::candles::{Bar, Evicted};
 use crate::interval::Interval;
 use crate::market::{Instrument, Market};
+use crate::reference::Bucket;
 use crate::trades::{AggregateTrade, TradeRow};
 use core::fmt;
-use protocol::event::{AssetDefined, BookChanged, InstrumentDefined};
+use protocol::event::{AssetDefined, BookChanged, InstrumentDefined, TradingRulesSet};
 use protocol::record::encode;
 use protocol::{
-    InstrumentId, Price, Record, RecordError, RecordView, Records, Side, Stamp, UpdateId,
+    AggregateTradeId, InstrumentId, Price, Record, RecordError, RecordView, Records, Side, Stamp,
+    UpdateId,
 };
 
 /// Version of everything behind the first four bytes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Stands for the unfinished second where a bar's interval stands.
 const CURRENT_SECOND: u8 = u8::MAX;
@@ -72,6 +75,29 @@ record! { 0x0385, length 21,
         pub interval: u8,
         pub open_stamp: Stamp,
         pub close: Price,
+    }
+}
+
+record! { 0x0386, length 36,
+    /// Trades that the reference price counts, after the instrument's rules.
+    pub struct BucketState {
+        pub instrument: InstrumentId,
+        pub bucket: Bucket,
+    }
+}
+
+record! { 0x0387, length 12,
+    /// The trades of the last uncross.
+    pub struct PrintState {
+        pub instrument: InstrumentId,
+        pub aggregate: AggregateTradeId,
+    }
+}
+
+record! { 0x0388, length 62,
+    pub struct AuctionState {
+        pub instrument: InstrumentId,
+        pub auction: Auction,
     }
 }
 
@@ -176,6 +202,10 @@ impl Writer {
         for row in instrument.trades.recent_aggregates(usize::MAX) {
             self.write(&AggregateState { instrument: id, row: *row });
         }
+        self.reference(instrument);
+        if let Some(auction) = instrument.auction {
+            self.write(&AuctionState { instrument: id, auction });
+        }
         self.bars(instrument);
         let last_update = instrument.depth.last_update();
         let latest = instrument.candles.latest();
@@ -197,6 +227,15 @@ impl Writer {
                 orders: level.orders,
             });
         }
+    }
+
+    fn reference(&mut self, instrument: &Instrument) {
+        let (id, reference) = (instrument.id, &instrument.reference);
+        self.write(&TradingRulesSet { instrument: id, rules: *reference.rules() });
+        for bucket in reference.buckets() {
+            self.write(&BucketState { instrument: id, bucket: *bucket });
+        }
+        self.write(&PrintState { instrument: id, aggregate: reference.print() });
     }
 
     fn bars(&mut self, instrument: &Instrument) {
@@ -221,6 +260,25 @@ fn restore(market: &mut Market, view: &RecordView<'_>) -> Result<(), LoadError> 
             let change: BookChanged = view.decode()?;
             let instrument = market.instrument_mut(change.instrument);
             instrument.map(|instrument| instrument.depth.apply(&change)).is_some()
+        }
+        TradingRulesSet::KIND => {
+            let set: TradingRulesSet = view.decode()?;
+            let instrument = market.instrument_mut(set.instrument);
+            instrument.map(|instrument| instrument.reference.set_rules(&set.rules)).is_some()
+        }
+        BucketState::KIND => {
+            let state: BucketState = view.decode()?;
+            market.restore_reference(state.instrument, [state.bucket])
+        }
+        PrintState::KIND => {
+            let state: PrintState = view.decode()?;
+            let instrument = market.instrument_mut(state.instrument);
+            instrument.map(|it| it.reference.restore_print(state.aggregate)).is_some()
+        }
+        AuctionState::KIND => {
+            let state: AuctionState = view.decode()?;
+            let instrument = market.instrument_mut(state.instrument);
+            instrument.map(|instrument| instrument.auction = Some(state.auction)).is_some()
         }
         TradeState::KIND => restore_trade(market, &view.decode()?),
         AggregateState::KIND => restore_aggregate(market, &view.decode()?),

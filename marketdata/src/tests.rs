@@ -1,6 +1,7 @@
 //! The views against a naive recount of everything that happened.
 
 use crate::*;
+use protocol::command::TradingRules;
 use protocol::event::*;
 use protocol::instrument::{AssetName, Symbol};
 use protocol::*;
@@ -524,6 +525,17 @@ fn busy_market(random: &mut Random, history: History) -> (Market, Vec<Step>) {
     for update in 1..=300 {
         market.apply(&random_change(random, update).into(), Stamp(START));
     }
+    let rules = TradingRules {
+        bucket_width_ms: 3_600_000,
+        bucket_count: 40,
+        volatility_band: 7,
+        ..TradingRules::default()
+    };
+    market.apply(&TradingRulesSet { instrument: ONE, rules }.into(), Stamp(START));
+    let status = InstrumentStatus::OpeningAuction;
+    market.apply(&InstrumentStatusSet { instrument: ONE, status }.into(), Stamp(START));
+    let (price, quantity) = (Price(SCALE), Amount(7));
+    market.apply(&AuctionUncrossed { instrument: ONE, price, quantity }.into(), Stamp(START));
     (market, steps)
 }
 
@@ -564,6 +576,7 @@ fn read_all(market: &Market, random: &mut Random) {
             let _ = instrument.candles.current(interval, now, offset);
         }
         let _ = (instrument.rolling(DAY_NS, now), instrument.trading_day(now, 345));
+        let _ = (instrument.reference_price(now), instrument.auction);
         let _ = (instrument.average_price(now), instrument.trades.from_id(TradeId(7), 9).count());
         let _ = instrument.trades.aggregates_between(Some(now), Some(Stamp(START)), 9).count();
     }
@@ -597,4 +610,29 @@ fn damaged_bytes_are_refused_or_read_but_stop_nothing() {
     let expected = Err(LoadError::UnknownFormat { format: Some(9) });
     assert_eq!(Market::load(&other, history), expected);
     assert_eq!(Market::load(&[1], history), Err(LoadError::UnknownFormat { format: None }));
+}
+
+#[test]
+fn an_auction_collects_until_it_is_uncrossed() {
+    let mut market = market(History::default());
+    let mut tell = |event: Event, ns: u64| {
+        market.apply(&event, Stamp(START + ns));
+        market.instrument(ONE).unwrap().auction
+    };
+    let status = |status| InstrumentStatusSet { instrument: ONE, status }.into();
+    assert_eq!(tell(status(InstrumentStatus::Halt), 0), None);
+    let begun = tell(status(InstrumentStatus::OpeningAuction), 1).unwrap();
+    assert!(begun.is_collecting && begun.price.is_zero());
+    let (price, quantity, surplus, reference) = (Price(5), Amount(6), Amount(7), Price(8));
+    let (instrument, surplus_side) = (ONE, Side::Sell);
+    let told = IndicativeChanged { instrument, price, quantity, surplus_side, surplus, reference };
+    let told = tell(told.into(), 2);
+    // A halt between does not end it, and it is not begun anew.
+    assert_eq!(tell(status(InstrumentStatus::Halt), 3), told);
+    assert_eq!(tell(status(InstrumentStatus::ClosingAuction), 4), told);
+    let quantity = Amount(9);
+    let ended = tell(AuctionUncrossed { instrument, price, quantity }.into(), 5).unwrap();
+    assert!(!ended.is_collecting);
+    assert_eq!((ended.price, ended.quantity, ended.surplus), (price, quantity, surplus));
+    assert_eq!(ended.stamp, Stamp(START + 5));
 }

@@ -92,6 +92,141 @@ part! {
     }
 }
 
+impl OrderRequest {
+    /// Fills the unused places of a list.
+    pub const EMPTY: OrderRequest = OrderRequest {
+        account: AccountId::NONE,
+        instrument: InstrumentId::NONE,
+        side: Side::Buy,
+        kind: OrderKind::Limit,
+        time_in_force: TimeInForce::Gtc,
+        stp_mode: StpMode::None,
+        quantity_unit: QuantityUnit::Base,
+        price: Price::ZERO,
+        quantity: Quantity::ZERO,
+        stop_price: Price::ZERO,
+        client_order_id: ClientOrderId::EMPTY,
+        strategy_id: 0,
+        strategy_type: 0,
+    };
+}
+
+part! {
+    /// What few orders have.
+    pub struct OrderTerms {
+        /// The part that the book shows of a resting order; 0 shows all of it.
+        pub iceberg: Quantity,
+        /// Basis points that the price must turn by before a contingent order fires; 0 is none.
+        pub trailing_delta: u32,
+        pub peg: PegPrice,
+        /// Existing price levels deeper into the book than the best; at most [`PEG_LEVEL_MAX`].
+        pub peg_level: u8,
+    }
+}
+
+/// (rest-api.md, `pegOffsetValue`.)
+pub const PEG_LEVEL_MAX: u8 = 100;
+
+impl OrderTerms {
+    pub const NONE: OrderTerms = OrderTerms {
+        iceberg: Quantity::ZERO,
+        trailing_delta: 0,
+        peg: PegPrice::None,
+        peg_level: 0,
+    };
+}
+
+part! {
+    /// One order of a list.
+    pub struct ListedOrder {
+        pub request: OrderRequest,
+        pub terms: OrderTerms,
+    }
+}
+
+impl ListedOrder {
+    pub const EMPTY: ListedOrder =
+        ListedOrder { request: OrderRequest::EMPTY, terms: OrderTerms::NONE };
+}
+
+/// Orders of the largest list.
+pub const LISTED_ORDERS_MAX: usize = 3;
+
+part! {
+    /// Bounds on every account, over all instruments. 0 switches one off.
+    #[derive(Default)]
+    pub struct VenueLimits {
+        pub open_orders_max: u32,
+        /// Of the contingent kinds.
+        pub algo_orders_max: u32,
+        pub iceberg_orders_max: u32,
+        pub order_lists_max: u32,
+    }
+}
+
+part! {
+    /// What an account may do at most; 0 switches a limit off.
+    #[derive(Default)]
+    pub struct RiskLimits {
+        /// Price × quantity of one order.
+        pub order_notional_max: Amount,
+        /// Open orders: of the instrument if the limits name one, else of the account.
+        pub open_orders_max: u32,
+        /// Base quantity of one instrument in a UTC day of stored time: traded, open and new.
+        pub day_quantity_max: Amount,
+        /// How far a limit price may be from the last price, in counts of 10^-8 of it.
+        pub collar: u64,
+    }
+}
+
+part! {
+    /// How an instrument trades, besides its filters. 0 switches a rule off.
+    #[derive(Default)]
+    pub struct TradingRules {
+        /// Price range execution rule: multiples of the reference price, in counts of 10^-8.
+        pub bid_limit_up: u64,
+        pub bid_limit_down: u64,
+        pub ask_limit_up: u64,
+        pub ask_limit_down: u64,
+        /// Reference price that an operator sets; goes before the calculated one.
+        pub external_reference: Price,
+        /// Buckets of the calculated reference price.
+        pub bucket_width_ms: u32,
+        pub bucket_count: u32,
+        /// A trade further from the average than this, in counts of 10^-8 of it, begins an auction.
+        pub volatility_band: u64,
+        /// Minutes of that average; 0 is the last price.
+        pub volatility_minutes: u32,
+        /// How long that auction lasts.
+        pub volatility_auction_s: u32,
+    }
+}
+
+/// Bounds of [`TradingRules`].
+pub const REFERENCE_BUCKETS_MAX: u32 = 600;
+pub const BUCKET_WIDTH_MS_MAX: u32 = 3_600_000;
+pub const VOLATILITY_AUCTION_S_MAX: u32 = 86_400;
+
+part! {
+    /// From this second of these days on, the instrument has this status.
+    pub struct CalendarEntry {
+        /// Bit 0 is Monday; 0 is an unused place.
+        pub weekdays: u8,
+        /// Seconds since midnight, UTC.
+        pub second: u32,
+        pub status: InstrumentStatus,
+    }
+}
+
+pub const CALENDAR_ENTRIES_MAX: usize = 16;
+
+impl CalendarEntry {
+    pub const NONE: CalendarEntry =
+        CalendarEntry { weekdays: 0, second: 0, status: InstrumentStatus::Trading };
+}
+
+pub type Calendar = [CalendarEntry; CALENDAR_ENTRIES_MAX];
+
 record! { 0x0101, length 42,
     /// The first command of every log.
     pub struct Genesis {
@@ -199,12 +334,10 @@ record! { 0x0116, length 40,
     }
 }
 
-record! { 0x0117, length 34,
-    /// Bounds on every account.
+record! { 0x0117, length 46,
     pub struct SetVenueLimits {
         pub envelope: Envelope,
-        /// Open orders of one account over all instruments; 0 switches it off.
-        pub open_orders_max: u32,
+        pub limits: VenueLimits,
     }
 }
 
@@ -217,6 +350,46 @@ record! { 0x0118, length 162,
         pub asset: AssetName,
         pub direction: TransferDirection,
         pub amount: Amount,
+    }
+}
+
+record! { 0x0119, length 140,
+    /// Limits of one account, of one instrument, of both or of all; all zero takes them away.
+    pub struct SetRiskLimits {
+        pub envelope: Envelope,
+        /// Empty: every account.
+        pub account: AccountName,
+        /// Empty: every instrument.
+        pub symbol: Symbol,
+        pub limits: RiskLimits,
+    }
+}
+
+record! { 0x011a, length 64,
+    /// Engaged, it cancels what is open and refuses what is new.
+    pub struct SetKillSwitch {
+        pub envelope: Envelope,
+        /// Empty: the venue.
+        pub account: AccountName,
+        pub engaged: bool,
+    }
+}
+
+record! { 0x011b, length 127,
+    pub struct SetTradingRules {
+        pub envelope: Envelope,
+        pub symbol: Symbol,
+        pub rules: TradingRules,
+    }
+}
+
+record! { 0x011c, length 159,
+    /// When the instrument changes its status by itself; replaces the calendar that it had.
+    pub struct SetCalendar {
+        pub envelope: Envelope,
+        pub symbol: Symbol,
+        /// Unused places at the end.
+        pub entries: Calendar,
     }
 }
 
@@ -265,7 +438,7 @@ record! { 0x0123, length 38,
     }
 }
 
-record! { 0x0124, length 200,
+record! { 0x0124, length 214,
     /// Cancels one order and places another on the same instrument, for the same account.
     pub struct CancelReplace {
         pub envelope: Envelope,
@@ -275,6 +448,7 @@ record! { 0x0124, length 200,
         pub cancel_original_client_order_id: ClientOrderId,
         pub cancel_client_order_id: ClientOrderId,
         pub request: OrderRequest,
+        pub terms: OrderTerms,
     }
 }
 
@@ -307,6 +481,58 @@ record! { 0x0126, length 62,
     }
 }
 
+record! { 0x0127, length 131,
+    pub struct NewOrderWithTerms {
+        pub envelope: Envelope,
+        pub request: OrderRequest,
+        pub terms: OrderTerms,
+        /// Checked and answered without any other effect (`order/test`).
+        pub dry_run: bool,
+    }
+}
+
+record! { 0x0128, length 376,
+    /// Two or three orders of one account on one instrument that hang together.
+    pub struct NewOrderList {
+        pub envelope: Envelope,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        pub kind: OrderListKind,
+        pub list_client_order_id: ClientOrderId,
+        /// OCO: the stop-loss, the other. OTO, OPO: working, pending. OTOCO, OPOCO: working, pending
+        /// stop-loss, pending other. The rest is `ListedOrder::EMPTY`. Pending orders that another
+        /// pays have quantity 0.
+        pub orders: [ListedOrder; LISTED_ORDERS_MAX],
+    }
+}
+
+record! { 0x0129, length 120,
+    /// Cancels every order of a list.
+    pub struct CancelOrderList {
+        pub envelope: Envelope,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        /// `NONE`: found by `list_client_order_id` alone.
+        pub list: OrderListId,
+        /// Empty: not checked.
+        pub list_client_order_id: ClientOrderId,
+        /// Id of this cancel, shown in its reports; empty: none given.
+        pub cancel_client_order_id: ClientOrderId,
+    }
+}
+
+record! { 0x012a, length 39,
+    /// Cancels all open orders: of an account, of an instrument, of both or of all.
+    pub struct MassCancel {
+        pub envelope: Envelope,
+        /// `NONE`: every account.
+        pub account: AccountId,
+        /// `NONE`: every instrument.
+        pub instrument: InstrumentId,
+        pub cause: MassCancelCause,
+    }
+}
+
 record_sum! {
     /// One command. Rare, large kinds are boxed so that the common ones stay small to move.
     pub enum Command: CommandRecord, schemas COMMAND_SCHEMA {
@@ -330,6 +556,14 @@ record_sum! {
         CancelReplace,
         AmendOrder,
         ReplaceOrder,
+        SetRiskLimits,
+        SetKillSwitch,
+        SetTradingRules,
+        SetCalendar,
+        NewOrderWithTerms,
+        NewOrderList in boxed,
+        CancelOrderList,
+        MassCancel,
     }
 }
 
@@ -356,6 +590,14 @@ impl Command {
             Command::CancelReplace(command) => &command.envelope,
             Command::AmendOrder(command) => &command.envelope,
             Command::ReplaceOrder(command) => &command.envelope,
+            Command::SetRiskLimits(command) => &command.envelope,
+            Command::SetKillSwitch(command) => &command.envelope,
+            Command::SetTradingRules(command) => &command.envelope,
+            Command::SetCalendar(command) => &command.envelope,
+            Command::NewOrderWithTerms(command) => &command.envelope,
+            Command::NewOrderList(command) => &command.envelope,
+            Command::CancelOrderList(command) => &command.envelope,
+            Command::MassCancel(command) => &command.envelope,
         }
     }
 
@@ -381,6 +623,14 @@ impl Command {
             Command::CancelReplace(command) => &mut command.envelope,
             Command::AmendOrder(command) => &mut command.envelope,
             Command::ReplaceOrder(command) => &mut command.envelope,
+            Command::SetRiskLimits(command) => &mut command.envelope,
+            Command::SetKillSwitch(command) => &mut command.envelope,
+            Command::SetTradingRules(command) => &mut command.envelope,
+            Command::SetCalendar(command) => &mut command.envelope,
+            Command::NewOrderWithTerms(command) => &mut command.envelope,
+            Command::NewOrderList(command) => &mut command.envelope,
+            Command::CancelOrderList(command) => &mut command.envelope,
+            Command::MassCancel(command) => &mut command.envelope,
         }
     }
 
@@ -395,6 +645,10 @@ impl Command {
                 | Command::CancelReplace(_)
                 | Command::AmendOrder(_)
                 | Command::ReplaceOrder(_)
+                | Command::NewOrderWithTerms(_)
+                | Command::NewOrderList(_)
+                | Command::CancelOrderList(_)
+                | Command::MassCancel(_)
         )
     }
 

@@ -132,9 +132,9 @@ record! { 0x0217, length 10,
     }
 }
 
-record! { 0x0218, length 4,
+record! { 0x0218, length 16,
     pub struct VenueLimitsSet {
-        pub open_orders_max: u32,
+        pub limits: VenueLimits,
     }
 }
 
@@ -145,6 +145,50 @@ record! { 0x0219, length 90,
         pub asset: AssetId,
         pub direction: TransferDirection,
         pub amount: Amount,
+    }
+}
+
+record! { 0x021a, length 52,
+    /// `NONE` is every account, every instrument.
+    pub struct RiskLimitsSet {
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        pub limits: RiskLimits,
+    }
+}
+
+record! { 0x021b, length 5,
+    pub struct KillSwitchSet {
+        /// `NONE`: the venue.
+        pub account: AccountId,
+        pub engaged: bool,
+    }
+}
+
+record! { 0x021c, length 68,
+    pub struct TradingRulesSet {
+        pub instrument: InstrumentId,
+        pub rules: TradingRules,
+    }
+}
+
+record! { 0x021d, length 100,
+    pub struct CalendarSet {
+        pub instrument: InstrumentId,
+        pub entries: Calendar,
+    }
+}
+
+record! { 0x021e, length 28,
+    /// A price outside of the volatility band: no trade happens before an auction.
+    pub struct TradingInterrupted {
+        pub instrument: InstrumentId,
+        /// At which a trade was about to happen.
+        pub price: Price,
+        /// The middle of the band.
+        pub reference: Price,
+        /// The auction ends with the first tick at or after this.
+        pub until: Stamp,
     }
 }
 
@@ -306,6 +350,125 @@ record! { 0x0239, length 48,
     }
 }
 
+record! { 0x023a, length 133,
+    /// As `OrderAccepted`, of an order with terms or of a list.
+    pub struct OrderAcceptedWithTerms {
+        pub order: OrderId,
+        pub execution: ExecutionId,
+        pub request: OrderRequest,
+        pub terms: OrderTerms,
+        /// The price that the peg gave; 0: not pegged, or not yet.
+        pub pegged_price: Price,
+        /// `NONE`: of no list.
+        pub list: OrderListId,
+        /// Waits until the working order of its list is filled.
+        pub is_pending: bool,
+    }
+}
+
+record! { 0x023b, length 78,
+    /// The list exists; its orders' `OrderAcceptedWithTerms` follow.
+    pub struct OrderListAccepted {
+        pub list: OrderListId,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        pub kind: OrderListKind,
+        pub list_client_order_id: ClientOrderId,
+        /// In the order of the command; `NONE` where there is none.
+        pub orders: [OrderId; LISTED_ORDERS_MAX],
+    }
+}
+
+record! { 0x023c, length 16,
+    /// None of the list's orders depends on another any more.
+    pub struct OrderListDone {
+        pub list: OrderListId,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+    }
+}
+
+record! { 0x023d, length 40,
+    /// A pending order of a list begins its work: rests, trades or waits for its trigger.
+    pub struct OrderActivated {
+        pub order: OrderId,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        pub execution: ExecutionId,
+        /// Set here for an order that another paid.
+        pub quantity: Quantity,
+        /// As in `OrderAcceptedWithTerms`.
+        pub pegged_price: Price,
+    }
+}
+
+record! { 0x023e, length 24,
+    /// A contingent order that was triggered found its price.
+    pub struct OrderPegged {
+        pub order: OrderId,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        pub price: Price,
+    }
+}
+
+record! { 0x023f, length 17,
+    /// Why an order that was accepted before cannot begin its work; its `OrderClosed` follows.
+    pub struct OrderRefused {
+        pub order: OrderId,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        pub reason: RejectReason,
+    }
+}
+
+record! { 0x0240, length 24,
+    /// A trailing stop follows the price from here on.
+    pub struct TrailingStarted {
+        pub order: OrderId,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        /// The trade that its extreme begins with.
+        pub price: Price,
+    }
+}
+
+record! { 0x0241, length 24,
+    /// An iceberg shows its next part, behind all others of its level.
+    pub struct IcebergRefilled {
+        pub order: OrderId,
+        pub account: AccountId,
+        pub instrument: InstrumentId,
+        /// Shown now.
+        pub quantity: Quantity,
+    }
+}
+
+record! { 0x0242, length 53,
+    /// What an auction would do if it ended now.
+    pub struct IndicativeChanged {
+        pub instrument: InstrumentId,
+        /// 0: nothing would trade.
+        pub price: Price,
+        pub quantity: Amount,
+        /// The side of which more is wanted at the price than there is.
+        pub surplus_side: Side,
+        pub surplus: Amount,
+        /// Price that decides when all else is equal; 0 is none.
+        pub reference: Price,
+    }
+}
+
+record! { 0x0243, length 28,
+    /// An auction ended; its trades follow.
+    pub struct AuctionUncrossed {
+        pub instrument: InstrumentId,
+        /// 0: nothing trades.
+        pub price: Price,
+        pub quantity: Amount,
+    }
+}
+
 record_sum! {
     /// One event. Rare, large kinds are boxed.
     pub enum Event: EventRecord, schemas EVENT_SCHEMA {
@@ -336,6 +499,21 @@ record_sum! {
         BookChanged,
         OrderTested,
         OrderReplaced,
+        RiskLimitsSet,
+        KillSwitchSet,
+        TradingRulesSet,
+        CalendarSet,
+        TradingInterrupted,
+        OrderAcceptedWithTerms,
+        OrderListAccepted,
+        OrderListDone,
+        OrderActivated,
+        OrderPegged,
+        OrderRefused,
+        TrailingStarted,
+        IcebergRefilled,
+        IndicativeChanged,
+        AuctionUncrossed,
     }
 }
 

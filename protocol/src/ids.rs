@@ -59,6 +59,10 @@ id! {
     OrderId(u64)
 }
 id! {
+    /// An order list; venue-wide.
+    OrderListId(u64)
+}
+id! {
     /// A trade; counts per instrument, without gaps.
     TradeId(u64)
 }

@@ -24,6 +24,9 @@ pub mod flag {
     pub const PEGGED: u32 = 1 << 8;
     pub const SPOT: u32 = 1 << 9;
     pub const MARGIN: u32 = 1 << 10;
+
+    /// All that say what an order may be.
+    pub const TRADABLE: u32 = (1 << 9) - 1;
 }
 
 /// Filters that are present: bits of [`Filters::present`]. A filter that is not present is not
@@ -64,16 +67,8 @@ pub mod filter {
         (MAX_NUM_ORDER_LISTS, "MAX_NUM_ORDER_LISTS"),
     ];
 
-    /// The filters that this version of the rules enforces. The others are kept and shown.
-    pub const ENFORCED: u32 = PRICE
-        | PERCENT_PRICE_BY_SIDE
-        | LOT_SIZE
-        | MARKET_LOT_SIZE
-        | MIN_NOTIONAL
-        | NOTIONAL
-        | MAX_NUM_ORDERS
-        | MAX_POSITION
-        | MAX_NUM_ORDER_AMENDS;
+    /// All of them.
+    pub const KNOWN: u32 = (MAX_NUM_ORDER_LISTS << 1) - 1;
 }
 
 part! {
@@ -249,13 +244,10 @@ impl InstrumentDefinition {
             base_commission_precision: 8,
             quote_commission_precision: 8,
             order_kinds: OrderKind::ALL.iter().fold(0, |set, kind| set | kind.bit()),
-            flags: flag::QUOTE_ORDER_QUANTITY | flag::CANCEL_REPLACE | flag::AMEND | flag::SPOT,
+            flags: flag::TRADABLE | flag::SPOT,
             permissions: 1,
             default_stp_mode: StpMode::None,
-            allowed_stp_modes: StpMode::ALL
-                .iter()
-                .filter(|mode| **mode != StpMode::Transfer)
-                .fold(0, |set, mode| set | mode.bit()),
+            allowed_stp_modes: StpMode::ALL.iter().fold(0, |set, mode| set | mode.bit()),
             reference_price: Price::ZERO,
             filters: Filters::NONE,
             other_filters: Bytes::EMPTY,

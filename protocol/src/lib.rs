@@ -16,6 +16,7 @@ pub mod hash;
 pub mod ids;
 pub mod instrument;
 pub mod number;
+pub mod plain;
 pub mod reject;
 pub mod text;
 pub mod words;

@@ -206,6 +206,12 @@ impl core::ops::Neg for Amount {
     }
 }
 
+impl core::iter::Sum for Amount {
+    fn sum<I: Iterator<Item = Amount>>(amounts: I) -> Amount {
+        amounts.fold(Amount::ZERO, |sum, amount| sum + amount)
+    }
+}
+
 impl core::ops::AddAssign for Amount {
     fn add_assign(&mut self, other: Amount) {
         self.0 += other.0;

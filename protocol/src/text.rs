@@ -117,6 +117,24 @@ impl<const N: usize> crate::record::Schema for Bytes<N> {
     const SCHEMA: u64 = crate::record::mix(crate::record::name_hash("Bytes"), N as u64);
 }
 
+impl<const N: usize> crate::plain::Plain for Text<N> {
+    #[inline]
+    fn put(&self, out: &mut [u8]) {
+        let (bytes, length) = out.split_at_mut(N);
+        bytes.copy_from_slice(&self.bytes);
+        self.length.put(length);
+    }
+}
+
+impl<const N: usize> crate::plain::Plain for Bytes<N> {
+    #[inline]
+    fn put(&self, out: &mut [u8]) {
+        let (bytes, length) = out.split_at_mut(N);
+        bytes.copy_from_slice(&self.bytes);
+        self.length.put(length);
+    }
+}
+
 /// Inline text or bytes whose length, padding or UTF-8 is not as promised.
 #[derive(Debug)]
 struct NotCanonical;

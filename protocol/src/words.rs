@@ -108,7 +108,7 @@ words! {
 }
 
 words! {
-    /// Self-trade prevention modes. `Transfer` is not traded on by this version of the rules.
+    /// Self-trade prevention modes.
     pub enum StpMode {
         None = "NONE",
         ExpireTaker = "EXPIRE_TAKER",
@@ -138,6 +138,8 @@ words! {
         Rejected = "REJECTED",
         Expired = "EXPIRED",
         ExpiredInMatch = "EXPIRED_IN_MATCH",
+        /// Of an order list: waits until the working order is filled.
+        PendingNew = "PENDING_NEW",
     }
 }
 
@@ -158,6 +160,20 @@ words! {
         InsufficientBalance = "insufficient balance",
         /// Amended to no more than what was already executed or prevented.
         Amended = "amended",
+        /// The other order of its pair works, or the pair expired.
+        ListTriggered = "the other order of the pair works",
+        /// The working order of its list expired.
+        ListExpired = "the working order of the list expired",
+        /// A check failed when it was to begin its work; `OrderRefused` before says which.
+        Refused = "refused when it was to begin its work",
+        /// The price range execution rule.
+        PriceRange = "outside of the price range",
+        /// The volatility band: trading was interrupted.
+        Interrupted = "trading was interrupted",
+        /// An administrator, or a kill switch.
+        Exchange = "canceled by the exchange",
+        /// Cancel on disconnect.
+        Disconnected = "its session ended",
     }
 }
 
@@ -167,6 +183,82 @@ words! {
         Halt = "HALT",
         CancelOnly = "CANCEL_ONLY",
         Break = "BREAK",
+        /// After the end of the day, before the next opening auction.
+        Closed = "CLOSED",
+        /// Orders are collected and executed at one price when it ends.
+        OpeningAuction = "OPENING_AUCTION",
+        /// Begun by a price outside of the volatility band; ends by itself.
+        VolatilityAuction = "VOLATILITY_AUCTION",
+        ClosingAuction = "CLOSING_AUCTION",
+    }
+}
+
+impl InstrumentStatus {
+    pub const fn is_auction(self) -> bool {
+        matches!(
+            self,
+            InstrumentStatus::OpeningAuction
+                | InstrumentStatus::VolatilityAuction
+                | InstrumentStatus::ClosingAuction
+        )
+    }
+}
+
+words! {
+    /// What the price of a pegged order follows when it enters the book.
+    pub enum PegPrice {
+        None = "NONE",
+        /// The best price of its own side.
+        Primary = "PRIMARY_PEG",
+        /// The best price of the other side.
+        Market = "MARKET_PEG",
+    }
+}
+
+words! {
+    pub enum OrderListKind {
+        /// One cancels the other: a stop-loss and a take-profit or limit maker.
+        Oco = "OCO",
+        /// One triggers the other: a working order and a pending one.
+        Oto = "OTO",
+        /// One triggers a pair of which one cancels the other.
+        Otoco = "OTOCO",
+        /// One pays the other: what the working order buys is what the pending one sells.
+        Opo = "OPO",
+        /// One pays for a pair of which one cancels the other.
+        Opoco = "OPOCO",
+    }
+}
+
+impl OrderListKind {
+    pub const fn has_working_order(self) -> bool {
+        !matches!(self, OrderListKind::Oco)
+    }
+
+    /// Ends in a pair of which one cancels the other.
+    pub const fn has_pair(self) -> bool {
+        !matches!(self, OrderListKind::Oto | OrderListKind::Opo)
+    }
+
+    /// The pending orders sell what the working order buys.
+    pub const fn pays(self) -> bool {
+        matches!(self, OrderListKind::Opo | OrderListKind::Opoco)
+    }
+
+    pub const fn orders(self) -> usize {
+        match self {
+            OrderListKind::Oco | OrderListKind::Oto | OrderListKind::Opo => 2,
+            OrderListKind::Otoco | OrderListKind::Opoco => 3,
+        }
+    }
+}
+
+words! {
+    /// Who asks for a mass cancel.
+    pub enum MassCancelCause {
+        /// The owner's session ended and had asked for it.
+        Disconnect = "disconnect",
+        Administrator = "administrator",
     }
 }
 

@@ -224,6 +224,12 @@ impl Writer {
         FrameBuilder { writer: self }
     }
 
+    /// The payload of the frame that is open; empty when none is.
+    #[inline]
+    pub fn open_payload(&self) -> &[u8] {
+        self.batch.get(self.frame_start + FRAME_HEADER_LENGTH..).unwrap_or_default()
+    }
+
     /// Appends a whole frame to the batch; gives the position of its end.
     #[inline]
     pub fn append(&mut self, meta: &FrameMeta, payload: &[u8]) -> u64 {

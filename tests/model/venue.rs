@@ -14,7 +14,7 @@ impl Model {
         if self.rules != 0 {
             return Err(RejectReason::AlreadyDefined);
         }
-        if command.rules != 1 {
+        if command.rules != RULES {
             return Err(RejectReason::UnknownRules);
         }
         self.rules = command.rules;
@@ -24,7 +24,7 @@ impl Model {
 
     pub(super) fn set_rules(&mut self, command: &SetRules) -> Refusable {
         match command.rules {
-            1 => Err(RejectReason::NoChange),
+            RULES => Err(RejectReason::NoChange),
             _ => Err(RejectReason::UnknownRules),
         }
     }
@@ -42,10 +42,10 @@ impl Model {
     // Definitions.
 
     pub(super) fn define_instrument(&mut self, definition: &InstrumentDefinition) -> Refusable {
-        if !is_valid(definition) {
+        let at = self.find_instrument(&definition.symbol);
+        if !is_valid(definition) || self.leads_past_a_phase(at, definition.status) {
             return Err(RejectReason::InvalidDefinition);
         }
-        let at = self.find_instrument(&definition.symbol);
         if let Some(at) = at {
             let known = &self.instruments[at].definition;
             if known.base != definition.base || known.quote != definition.quote {
@@ -79,7 +79,17 @@ impl Model {
         Ok(())
     }
 
-    fn find_instrument(&self, symbol: &Symbol) -> Option<usize> {
+    /// Auctions begin and end by `SetInstrumentStatus` alone.
+    fn leads_past_a_phase(&self, at: Option<usize>, status: InstrumentStatus) -> bool {
+        let before = at.map(|at| &self.instruments[at]);
+        status == InstrumentStatus::VolatilityAuction
+            || before.is_some_and(|Instrument { definition, collecting, .. }| {
+                definition.status != status
+                    && (definition.status.is_auction() || status.is_auction() || *collecting)
+            })
+    }
+
+    pub(super) fn find_instrument(&self, symbol: &Symbol) -> Option<usize> {
         self.instruments.iter().position(|it| it.definition.symbol == *symbol)
     }
 
@@ -96,18 +106,6 @@ impl Model {
         let asset = AssetId(self.assets.len() as u32);
         self.emit(AssetDefined { asset, name });
         asset
-    }
-
-    pub(super) fn set_instrument_status(&mut self, command: &SetInstrumentStatus) -> Refusable {
-        let at = self.find_instrument(&command.symbol).ok_or(RejectReason::UnknownInstrument)?;
-        let Instrument { id, definition, .. } = &mut self.instruments[at];
-        if definition.status == command.status {
-            return Err(RejectReason::NoChange);
-        }
-        definition.status = command.status;
-        let (instrument, status) = (*id, command.status);
-        self.emit(InstrumentStatusSet { instrument, status });
-        Ok(())
     }
 
     pub(super) fn define_account(&mut self, command: &DefineAccount) -> Refusable {
@@ -136,7 +134,7 @@ impl Model {
         Ok(())
     }
 
-    fn find_account(&self, name: &AccountName) -> Option<AccountId> {
+    pub(super) fn find_account(&self, name: &AccountName) -> Option<AccountId> {
         let at = self.accounts.iter().position(|it| it.name == *name)?;
         Some(AccountId(at as u32 + 1))
     }
@@ -223,11 +221,11 @@ impl Model {
     }
 
     pub(super) fn set_venue_limits(&mut self, command: &SetVenueLimits) -> Refusable {
-        if self.open_orders_max == command.open_orders_max {
+        if self.limits == command.limits {
             return Err(RejectReason::NoChange);
         }
-        self.open_orders_max = command.open_orders_max;
-        self.emit(VenueLimitsSet { open_orders_max: self.open_orders_max });
+        self.limits = command.limits;
+        self.emit(VenueLimitsSet { limits: self.limits });
         Ok(())
     }
 
@@ -280,8 +278,15 @@ impl Instrument {
             definition,
             base,
             quote,
+            trading_rules: TradingRules::default(),
+            calendar: [CalendarEntry::NONE; CALENDAR_ENTRIES_MAX],
             last_trade: None,
             minutes: BTreeMap::new(),
+            reference_trades: Vec::new(),
+            collecting: definition.status.is_auction(),
+            until: Stamp(0),
+            told_indication: Indication::NONE,
+            told_levels: Levels::new(),
             trades: 0,
             aggregates: 0,
             executions: 0,

@@ -1,88 +1,113 @@
-//! The walk of an incoming order through the book (§5), self-trade prevention (§6), triggers (§8).
+//! The walk of an incoming order through the book. (§5)
 
-use super::orders::crosses;
+use super::prices::{is_far, is_outside};
 use super::*;
 use protocol::instrument::filter;
 
-/// What a market order would do to its owner's balances.
-#[derive(Default)]
-pub(super) struct Preview {
+/// What a walk would do, if it were walked.
+pub(super) struct Rehearsed {
     /// Σ quantity of its fills.
     pub(super) base: i128,
     /// Σ notional of its fills.
     pub(super) quote: i128,
+    pub(super) is_filled: bool,
     /// By quote quantity: the book has an order to trade with, but not one step of it is affordable.
     pub(super) nothing_affordable: bool,
 }
 
 /// An incoming order on its way.
-struct Walk {
-    taker: OrderId,
+pub(super) struct Walk {
+    pub(super) taker: OrderId,
     /// By quote quantity: what is left of it.
-    rest: i128,
+    pub(super) rest: i128,
     /// Price of the previous trade of this run.
     previous_price: Option<Price>,
 }
 
 /// What became of the taker at one maker.
-enum Step {
+#[derive(PartialEq)]
+pub(super) enum Step {
     GoesOn,
     Filled,
-    Closed,
+    /// Closed, or interrupted and in the book.
+    Stopped,
 }
 
+/// Two orders and what they exchange.
+pub(super) struct Print {
+    pub(super) taker: OrderId,
+    pub(super) maker: OrderId,
+    pub(super) price: Price,
+    pub(super) quantity: Quantity,
+    /// As one more print of the same aggregate.
+    pub(super) is_continued: bool,
+}
+
+/// More than any balance that there can be.
+const PLENTY: i128 = Amount::MAX.0;
+
 impl Model {
-    /// Runs an order that has just been accepted or triggered, to its end or into the book. (§4.4)
+    /// Runs an order that begins to work, to its end or into the book. (§4.4)
     pub(super) fn run(&mut self, id: OrderId) {
-        let request = self.order(id).request;
+        let OrderRequest { kind, time_in_force, .. } = self.order(id).request;
         self.order_mut(id).place = Place::Running;
-        if request.time_in_force == TimeInForce::Fok && !self.fills_whole(id) {
+        if time_in_force == TimeInForce::Fok && !self.rehearse(self.order(id)).is_filled {
             return self.expire(id, OrderStatus::Expired, CloseReason::FillOrKill);
         }
-        if !matches!(self.walk(id), Step::GoesOn) {
+        if self.walk(id) != Step::GoesOn {
             return;
         }
-        match request.time_in_force {
-            _ if !request.kind.is_limit() => {
+        match time_in_force {
+            _ if !kind.is_limit() => {
                 self.expire(id, OrderStatus::Expired, CloseReason::NoLiquidity);
             }
-            TimeInForce::Gtc => {
-                self.arrivals += 1;
-                self.order_mut(id).place = Place::Resting(self.arrivals);
-                self.emit_level(request.instrument, request.side, request.price);
-            }
+            TimeInForce::Gtc => self.rest(id),
             TimeInForce::Ioc | TimeInForce::Fok => {
                 self.expire(id, OrderStatus::Expired, CloseReason::ImmediateOrCancel);
             }
         }
     }
 
-    fn expire(&mut self, id: OrderId, status: OrderStatus, reason: CloseReason) {
-        self.close(id, status, reason, ClientOrderId::EMPTY);
-    }
-
     /// The best opposite order, if the incoming one crosses it.
-    fn next_maker(&self, request: &OrderRequest) -> Option<Order> {
-        let best = self.book(request.instrument, request.side.opposite()).first().copied()?;
-        crosses(request, best.request.price).then(|| best.clone())
+    fn next_maker(&self, taker: &Order) -> Option<Order> {
+        let OrderRequest { instrument, side, .. } = taker.request;
+        let best = self.book(instrument, side.opposite()).first().copied()?;
+        taker.crosses(best.price()).then(|| best.clone())
     }
 
-    fn walk(&mut self, taker: OrderId) -> Step {
-        let request = self.order(taker).request;
-        let rest = i128::from(request.quantity.0);
-        let mut walk = Walk { taker, rest, previous_price: None };
-        while let Some(maker) = self.next_maker(&request) {
-            let wanted = self.wanted(&walk, maker.request.price);
+    fn walk(&mut self, id: OrderId) -> Step {
+        let taker = self.order(id).clone();
+        let OrderRequest { instrument, side, quantity, .. } = taker.request;
+        let mut walk = Walk { taker: id, rest: i128::from(quantity.0), previous_price: None };
+        // "When an order enters its taker phase, the reference price is recalculated."
+        let reference = self.reference_price(instrument);
+        let rules = self.instrument(instrument).trading_rules;
+        let (up, down) = match side {
+            Side::Buy => (rules.bid_limit_up, rules.bid_limit_down),
+            Side::Sell => (rules.ask_limit_up, rules.ask_limit_down),
+        };
+        let middle = self.middle(instrument);
+        while let Some(maker) = self.next_maker(&taker) {
+            let price = maker.price();
+            let wanted = self.wanted(&walk, price);
             if wanted == 0 {
                 // By quote quantity, behind a maker that prevention took away. *Ours*: it was told
                 // that it is not filled, so it expires like one that found nothing.
                 return Step::GoesOn;
             }
-            let step = match self.is_self_trade(&request, &maker) {
-                true => self.prevent(&mut walk, &maker, wanted),
-                false => self.trade(&mut walk, &maker, wanted),
+            if reference.is_some_and(|reference| is_outside(price, reference, up, down)) {
+                self.expire(id, OrderStatus::Expired, CloseReason::PriceRange);
+                return Step::Stopped;
+            }
+            if let Some(middle) = middle.filter(|it| is_far(price, *it, rules.volatility_band)) {
+                self.interrupt(id, price, middle);
+                return Step::Stopped;
+            }
+            let step = match self.is_self_trade(&taker, &maker) {
+                true => self.prevent(&mut walk, maker.id, wanted),
+                false => self.trade(&mut walk, maker.id, wanted),
             };
-            if !matches!(step, Step::GoesOn) {
+            if step != Step::GoesOn {
                 return step;
             }
         }
@@ -92,31 +117,18 @@ impl Model {
     /// Base quantity that the incoming order wants of a maker at this price.
     fn wanted(&self, walk: &Walk, price: Price) -> u64 {
         let order = self.order(walk.taker);
-        match order.request.quantity_unit {
-            QuantityUnit::Base => order.remaining(),
-            QuantityUnit::Quote => {
-                let counted = order.executed + order.prevented;
-                self.wanted_by_quote(&order.request, walk.rest, counted, price)
-            }
+        if order.request.quantity_unit == QuantityUnit::Base {
+            return order.remaining();
         }
-    }
-
-    /// `counted`: what the order has executed or had prevented so far.
-    fn wanted_by_quote(
-        &self,
-        request: &OrderRequest,
-        rest: i128,
-        counted: u64,
-        price: Price,
-    ) -> u64 {
         let (scale, price) = (i128::from(SCALE), i128::from(price.0));
-        let most = match request.side {
-            Side::Buy => rest * scale / price,
+        let most = match order.request.side {
+            Side::Buy => walk.rest * scale / price,
             // The largest x with floor(price × x / 10^8) ≤ rest.
-            Side::Sell => ((rest + 1) * scale - 1) / price,
+            Side::Sell => ((walk.rest + 1) * scale - 1) / price,
         };
+        let counted = order.executed + order.prevented;
         let most = most.min(i128::from(Quantity::MAX.0 - counted));
-        let filters = &self.instrument(request.instrument).definition.filters;
+        let filters = &self.instrument(order.request.instrument).definition.filters;
         let step = i128::from(filters.lot_size.step.0);
         let whole_steps = match filters.has(filter::LOT_SIZE) && step != 0 {
             true => most / step * step,
@@ -130,41 +142,87 @@ impl Model {
 
     /// §5.2: by base quantity nothing remains; by quote quantity nothing is left or the next maker
     /// is too dear.
-    fn wants_no_more(&self, walk: &Walk) -> bool {
-        let request = self.order(walk.taker).request;
-        match request.quantity_unit {
-            QuantityUnit::Base => self.order(walk.taker).remaining() == 0,
+    pub(super) fn wants_no_more(&self, walk: &Walk) -> bool {
+        let order = self.order(walk.taker);
+        match order.request.quantity_unit {
+            QuantityUnit::Base => order.remaining() == 0,
             QuantityUnit::Quote => {
-                let next = self.next_maker(&request);
-                walk.rest == 0 || next.is_some_and(|it| self.wanted(walk, it.request.price) == 0)
+                let next = self.next_maker(order);
+                walk.rest == 0 || next.is_some_and(|it| self.wanted(walk, it.price()) == 0)
             }
         }
     }
 
-    // Trades. (§5)
-
-    fn trade(&mut self, walk: &mut Walk, maker: &Order, wanted: u64) -> Step {
-        let taker = self.order(walk.taker).clone();
-        let (id, price) = (taker.request.instrument, maker.request.price);
-        let quantity = Quantity(wanted.min(maker.remaining()));
-        let quote = notional(price, quantity);
-        let minute = Stamp(self.now).minute();
-
-        let instrument = self.instrument_mut(id);
-        let (base_asset, quote_asset) = (instrument.base, instrument.quote);
-        instrument.trades += 1;
-        if walk.previous_price != Some(price) {
-            instrument.aggregates += 1;
+    /// FOK's count (§5) and what a MARKET order would pay or sell (§3.15): a copy of everything is
+    /// walked, with all the money there could be.
+    pub(super) fn rehearse(&self, order: &Order) -> Rehearsed {
+        let mut copy = self.clone();
+        copy.events.clear();
+        let Instrument { base, quote, .. } = *self.instrument(order.request.instrument);
+        copy.balance_mut(order.request.account, base).free += PLENTY;
+        copy.balance_mut(order.request.account, quote).free += PLENTY;
+        copy.orders.insert(order.id, order.clone());
+        let step = copy.walk(order.id);
+        let nothing_affordable = step == Step::GoesOn && {
+            // The book was not walked empty, and the order did nothing.
+            let order = copy.order(order.id);
+            let by_quote = order.request.quantity_unit == QuantityUnit::Quote;
+            by_quote && order.executed + order.prevented == 0 && copy.next_maker(order).is_some()
+        };
+        let is_prevented = |event: &Event| matches!(event, Event::MatchPrevented(it) if !it.taker_prevented.is_zero());
+        // What was prevented is not filled, whatever became of the rest.
+        let is_filled = step == Step::Filled && !copy.events.iter().any(is_prevented);
+        let mut rehearsed = Rehearsed { base: 0, quote: 0, is_filled, nothing_affordable };
+        for event in &copy.events {
+            let (taker, quantity, price) = match event {
+                Event::Trade(it) => (it.taker_order, it.quantity, it.price),
+                Event::MatchPrevented(it) if it.mode == StpMode::Transfer => {
+                    (it.taker_order, it.taker_prevented, it.price)
+                }
+                _ => continue,
+            };
+            assert_eq!(taker, order.id, "only one walks");
+            rehearsed.base += i128::from(quantity.0);
+            rehearsed.quote += notional(price, quantity).0;
         }
-        let trade = TradeId(instrument.trades);
-        let aggregate = AggregateTradeId(instrument.aggregates);
+        rehearsed
+    }
+
+    // Trades.
+
+    fn trade(&mut self, walk: &mut Walk, maker: OrderId, wanted: u64) -> Step {
+        self.send_other_away(maker);
+        let before = self.order(maker).clone();
+        let price = before.price();
+        let quantity = Quantity(wanted.min(before.shown()));
+        let is_continued = walk.previous_price == Some(price);
+        let print = Print { taker: walk.taker, maker, price, quantity, is_continued };
+        let trade = self.begin_trade(&print);
+        self.note_trade(before.request.instrument, price);
+        walk.previous_price = Some(price);
+        walk.rest -= notional(price, quantity).0;
+        // Whether the taker wants more depends on who is next: a filled maker is out already.
+        let is_filled = self.wants_no_more(walk);
+        self.end_trade(&print, trade, is_filled, false);
+        self.refill(maker);
+        self.emit_level(before.request.instrument, before.request.side, price);
+        if is_filled { Step::Filled } else { Step::GoesOn }
+    }
+
+    /// The public fact, and what each of the two has executed. (§5.1)
+    pub(super) fn begin_trade(&mut self, print: &Print) -> TradeId {
+        let Print { taker, maker, price, quantity, is_continued } = *print;
+        let quote = notional(price, quantity);
+        let OrderRequest { instrument: id, side: taker_side, .. } = self.order(taker).request;
+        let minute = Stamp(self.now).minute();
+        let instrument = self.instrument_mut(id);
+        instrument.trades += 1;
+        instrument.aggregates += u64::from(!is_continued);
         instrument.last_trade = Some(price);
         let sums = instrument.minutes.entry(minute).or_default();
         *sums = (sums.0 + quote.0, sums.1 + i128::from(quantity.0));
-        walk.previous_price = Some(price);
-        walk.rest -= quote.0;
-        self.trades.push_back((id, price));
-
+        let trade = TradeId(instrument.trades);
+        let aggregate = AggregateTradeId(instrument.aggregates);
         self.emit(Trade {
             instrument: id,
             trade,
@@ -172,58 +230,75 @@ impl Model {
             price,
             quantity,
             quote,
-            maker_order: maker.id,
-            taker_order: walk.taker,
-            taker_side: taker.request.side,
+            maker_order: maker,
+            taker_order: taker,
+            taker_side,
         });
-
-        for order in [maker.id, walk.taker] {
-            let order = self.order_mut(order);
+        for id in [maker, taker] {
+            let order = self.order_mut(id);
             order.executed += quantity.0;
             order.executed_quote += quote.0;
+            let order = order.clone();
+            self.note_fill(&order, quantity.0);
         }
-        // Whether the taker wants more depends on who is next, so a filled maker is out first.
-        let maker_after = self.order(maker.id).clone();
-        let maker_filled = maker_after.remaining() == 0;
-        self.order_mut(maker.id).place = match maker_filled {
-            true => Place::Running,
-            false => maker_after.place,
-        };
-        let taker_filled = self.wants_no_more(walk);
-        let taker_after = self.order(walk.taker).clone();
+        let maker = self.order_mut(maker);
+        maker.visible = maker.visible.saturating_sub(quantity.0);
+        if maker.remaining() == 0 {
+            maker.place = Place::Running;
+        }
+        trade
+    }
 
-        let maker_commission = self.commission(&maker_after, quantity, quote, true);
-        let taker_commission = self.commission(&taker_after, quantity, quote, false);
-        let fill = Fill { trade, price, quantity };
-        self.emit_fill(&taker_after, fill, false, taker_filled, taker_commission);
-        self.emit_fill(&maker_after, fill, true, maker_filled, maker_commission);
+    /// Fills, money, and what leaves. (§5.2 to 5)
+    pub(super) fn end_trade(
+        &mut self,
+        print: &Print,
+        trade: TradeId,
+        taker_is_filled: bool,
+        is_auction: bool,
+    ) {
+        let (taker, maker) = (self.order(print.taker).clone(), self.order(print.maker).clone());
+        let maker_is_filled = maker.remaining() == 0;
+        let taker_commission = self.commission(&taker, print, is_auction);
+        let maker_commission = self.commission(&maker, print, true);
+        self.emit_fill(&taker, print, trade, is_auction, taker_is_filled, taker_commission);
+        self.emit_fill(&maker, print, trade, true, maker_is_filled, maker_commission);
 
-        self.settle(&maker_after, quantity, quote, maker_commission);
-        self.settle(&taker_after, quantity, quote, taker_commission);
-        self.emit_balance(maker.request.account, base_asset);
-        self.emit_balance(maker.request.account, quote_asset);
-        if taker.request.account != maker.request.account {
-            self.emit_balance(taker.request.account, base_asset);
-            self.emit_balance(taker.request.account, quote_asset);
+        self.settle(&maker, print.price, print.quantity, maker_commission);
+        self.settle(&taker, print.price, print.quantity, taker_commission);
+        self.emit_balances_of_both(&taker, &maker);
+        for (order, commission) in [(&taker, taker_commission), (&maker, maker_commission)] {
+            self.pay(order, print.quantity.0, commission);
         }
-        if maker_filled {
-            self.orders.remove(&maker.id);
+        for (order, is_filled) in [(&taker, taker_is_filled), (&maker, maker_is_filled)] {
+            if is_filled {
+                self.orders.remove(&order.id);
+                self.note_filled(order);
+            }
         }
-        self.emit_level(id, maker.request.side, price);
-        if taker_filled {
-            self.orders.remove(&walk.taker);
-            return Step::Filled;
+    }
+
+    /// An iceberg whose shown part is used up shows its next one, behind all others. (§5.6)
+    fn refill(&mut self, id: OrderId) {
+        let Some(order) = self.orders.get_mut(&id) else { return };
+        if !order.is_iceberg() || order.visible > 0 {
+            return;
         }
-        Step::GoesOn
+        self.arrivals += 1;
+        order.place = Place::Resting(self.arrivals);
+        order.visible = order.terms.iceberg.0.min(order.remaining());
+        let OrderRequest { account, instrument, .. } = order.request;
+        let quantity = Quantity(order.visible);
+        self.emit(IcebergRefilled { order: id, account, instrument, quantity });
     }
 
     /// `floor(received × rate)` of the received asset.
-    fn commission(&self, order: &Order, base: Quantity, quote: Amount, is_maker: bool) -> i128 {
+    fn commission(&self, order: &Order, print: &Print, is_maker: bool) -> i128 {
         let rates = self.rates(order.request.instrument, order.request.account);
         let rate = if is_maker { rates.maker } else { rates.taker };
         let received = match order.request.side {
-            Side::Buy => i128::from(base.0),
-            Side::Sell => quote.0,
+            Side::Buy => i128::from(print.quantity.0),
+            Side::Sell => notional(print.price, print.quantity).0,
         };
         received * i128::from(rate) / i128::from(SCALE)
     }
@@ -231,14 +306,15 @@ impl Model {
     fn emit_fill(
         &mut self,
         order: &Order,
-        Fill { trade, price, quantity }: Fill,
+        print: &Print,
+        trade: TradeId,
         is_maker: bool,
-        filled: bool,
+        is_filled: bool,
         commission: i128,
     ) {
         let OrderRequest { account, instrument, side, .. } = order.request;
         let Instrument { base, quote, .. } = *self.instrument(instrument);
-        let status = if filled { OrderStatus::Filled } else { OrderStatus::PartiallyFilled };
+        let status = if is_filled { OrderStatus::Filled } else { OrderStatus::PartiallyFilled };
         let execution = self.next_execution(instrument);
         self.emit(OrderFilled {
             order: order.id,
@@ -249,222 +325,12 @@ impl Model {
             side,
             is_maker,
             status,
-            price,
-            quantity,
+            price: print.price,
+            quantity: print.quantity,
             cumulative_quantity: Quantity(order.executed),
             cumulative_quote: Amount(order.executed_quote),
             commission: Amount(commission),
             commission_asset: if side == Side::Buy { base } else { quote },
         });
     }
-
-    /// Moves one side's money: out of its hold if it held, else out of what is free.
-    fn settle(&mut self, order: &Order, base: Quantity, quote: Amount, commission: i128) {
-        let OrderRequest { account, instrument, side, .. } = order.request;
-        let instrument = self.instrument(instrument);
-        let (gives, takes) = match side {
-            Side::Buy => ((instrument.quote, quote.0), (instrument.base, i128::from(base.0))),
-            Side::Sell => ((instrument.base, i128::from(base.0)), (instrument.quote, quote.0)),
-        };
-        self.balance_mut(account, gives.0).free -= gives.1;
-        self.balance_mut(account, takes.0).free += takes.1 - commission;
-        self.balance_mut(AccountId::VENUE, takes.0).free += commission;
-        // What the order held above its new hold is freed, and so pays for what was given.
-        self.hold_anew(order.id);
-    }
-
-    // Self-trade prevention. (stp_faq.md)
-
-    fn is_self_trade(&self, taker: &OrderRequest, maker: &Order) -> bool {
-        let group = self.account(taker.account).trade_group;
-        let other_group = self.account(maker.request.account).trade_group;
-        let same_self =
-            taker.account == maker.request.account || (group != 0 && group == other_group);
-        taker.stp_mode != StpMode::None && same_self
-    }
-
-    fn prevent(&mut self, walk: &mut Walk, maker: &Order, wanted: u64) -> Step {
-        let taker = self.order(walk.taker).clone();
-        let (id, mode, price) =
-            (taker.request.instrument, taker.request.stp_mode, maker.request.price);
-        let smaller = wanted.min(maker.remaining());
-        let (maker_prevented, taker_prevented) = match mode {
-            StpMode::ExpireTaker => (0, wanted),
-            StpMode::ExpireMaker => (maker.remaining(), 0),
-            StpMode::ExpireBoth => (maker.remaining(), wanted),
-            StpMode::Decrement => (smaller, smaller),
-            StpMode::None | StpMode::Transfer => unreachable!("not a mode that prevents"),
-        };
-        self.order_mut(maker.id).prevented += maker_prevented;
-        self.order_mut(walk.taker).prevented += taker_prevented;
-        let prevented_match = PreventedMatchId(self.instrument(id).prevented_matches);
-        self.instrument_mut(id).prevented_matches += 1;
-        let taker_execution = self.next_execution(id);
-        let maker_execution = self.next_execution(id);
-        self.emit(MatchPrevented {
-            instrument: id,
-            prevented_match,
-            mode,
-            price,
-            maker_order: maker.id,
-            taker_order: walk.taker,
-            maker_account: maker.request.account,
-            taker_account: taker.request.account,
-            trade_group: self.account(taker.request.account).trade_group,
-            maker_execution,
-            taker_execution,
-            maker_prevented: Quantity(maker_prevented),
-            taker_prevented: Quantity(taker_prevented),
-            maker_prevented_total: Quantity(maker.prevented + maker_prevented),
-            taker_prevented_total: Quantity(taker.prevented + taker_prevented),
-        });
-        let in_match = (OrderStatus::ExpiredInMatch, CloseReason::SelfTrade);
-        match mode {
-            StpMode::ExpireMaker | StpMode::ExpireBoth => {
-                self.expire(maker.id, in_match.0, in_match.1);
-            }
-            StpMode::Decrement if maker_prevented == maker.remaining() => {
-                self.expire(maker.id, in_match.0, in_match.1);
-            }
-            StpMode::Decrement => {
-                self.hold_anew_and_tell(maker.id);
-                self.emit_level(id, maker.request.side, price);
-            }
-            _ => {}
-        }
-        let taker_closes = match mode {
-            StpMode::ExpireTaker | StpMode::ExpireBoth => true,
-            StpMode::Decrement => {
-                walk.rest -= notional(price, Quantity(smaller)).0;
-                self.wants_no_more(walk)
-            }
-            _ => false,
-        };
-        if taker_closes {
-            self.expire(walk.taker, in_match.0, in_match.1);
-            return Step::Closed;
-        }
-        if mode == StpMode::Decrement {
-            self.hold_anew_and_tell(walk.taker);
-        }
-        Step::GoesOn
-    }
-
-    // Looking ahead.
-
-    /// FOK: whether the walk would fill the order. (§5)
-    fn fills_whole(&self, id: OrderId) -> bool {
-        let order = self.order(id);
-        let mut count = 0;
-        for maker in self.book(order.request.instrument, order.request.side.opposite()) {
-            if !crosses(&order.request, maker.request.price) {
-                break;
-            }
-            match (self.is_self_trade(&order.request, maker), order.request.stp_mode) {
-                (false, _) => count += u128::from(maker.remaining()),
-                (true, StpMode::ExpireMaker) => {}
-                (true, _) => break,
-            }
-        }
-        count >= u128::from(order.remaining())
-    }
-
-    /// The walk of a market order without its effects. (§5, "MARKET affordability")
-    pub(super) fn preview(&self, request: &OrderRequest) -> Preview {
-        let mut preview = Preview::default();
-        let by_quote = request.quantity_unit == QuantityUnit::Quote;
-        // What is left: of the base quantity, or of the amount.
-        let mut left = i128::from(request.quantity.0);
-        let (mut counted, mut touched) = (0, false);
-        for maker in self.book(request.instrument, request.side.opposite()) {
-            let price = maker.request.price;
-            let mut available = maker.remaining();
-            // One maker may be met again, when what its first fill left of the amount buys a step.
-            while available > 0 {
-                let wanted = match by_quote {
-                    true => self.wanted_by_quote(request, left, counted, price),
-                    false => left as u64,
-                };
-                if wanted == 0 {
-                    preview.nothing_affordable = by_quote && !touched;
-                    return preview;
-                }
-                let x = wanted.min(available);
-                let quote = notional(price, Quantity(x)).0;
-                if !self.is_self_trade(request, maker) {
-                    preview.base += i128::from(x);
-                    preview.quote += quote;
-                } else if request.stp_mode == StpMode::ExpireMaker {
-                    break;
-                } else if request.stp_mode != StpMode::Decrement {
-                    return preview;
-                }
-                touched = true;
-                available -= x;
-                counted += x;
-                left -= if by_quote { quote } else { i128::from(x) };
-            }
-        }
-        preview
-    }
-
-    // Triggers. (§8)
-
-    pub(super) fn run_triggers(&mut self) {
-        self.queue_what_is_due();
-        let mut passed_over = VecDeque::new();
-        while self.events.len() <= EVENTS_MAX {
-            let Some(id) = self.queue.pop_front() else { break };
-            let Some(order) = self.orders.get(&id) else { continue };
-            let status = self.instrument(order.request.instrument).definition.status;
-            if status != InstrumentStatus::Trading {
-                passed_over.push_back(id);
-                continue;
-            }
-            self.run_triggered(id);
-            self.queue_what_is_due();
-        }
-        passed_over.append(&mut self.queue);
-        self.queue = passed_over;
-    }
-
-    /// Looks at the trades, in order: what is due joins the queue by order id.
-    fn queue_what_is_due(&mut self) {
-        while let Some((instrument, price)) = self.trades.pop_front() {
-            let due: Vec<OrderId> = self
-                .orders
-                .values()
-                .filter(|it| it.place == Place::Waiting && it.request.instrument == instrument)
-                .filter(|it| !self.queue.contains(&it.id))
-                .filter(|it| match it.request.kind.fires_on_rise(it.request.side) {
-                    true => it.request.stop_price <= price,
-                    false => it.request.stop_price >= price,
-                })
-                .map(|it| it.id)
-                .collect();
-            self.queue.extend(due);
-        }
-    }
-
-    fn run_triggered(&mut self, id: OrderId) {
-        let request = self.order(id).request;
-        let OrderRequest { account, instrument, .. } = request;
-        let execution = self.next_execution(instrument);
-        self.emit(OrderTriggered { order: id, account, instrument, execution });
-        if !request.kind.is_limit() && request.side == Side::Buy {
-            // It held nothing while it waited.
-            let quote = self.instrument(instrument).quote;
-            if self.preview(&request).quote > self.balance(account, quote).free {
-                return self.expire(id, OrderStatus::Rejected, CloseReason::InsufficientBalance);
-            }
-        }
-        self.run(id);
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Fill {
-    trade: TradeId,
-    price: Price,
-    quantity: Quantity,
 }

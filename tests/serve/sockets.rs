@@ -39,7 +39,7 @@ fn the_websocket_api_answers_whatever_comes() {
     }
     check(r#"{"id":2}"#, json!(2), -1102);
     check(r#"{"id":3,"method":"nothing.at.all"}"#, json!(3), -1020);
-    check(r#"{"id":"a","method":"orderList.place.oco"}"#, json!("a"), -1020);
+    check(r#"{"id":"a","method":"sor.order.place"}"#, json!("a"), -1020);
     check(r#"{"id":4,"method":"ping","params":[1]}"#, json!(4), -1101);
     check(r#"{"id":5,"method":"ping","params":{"x":1}}"#, json!(5), -1101);
     check(r#"{"id":6,"method":"depth","params":{}}"#, json!(6), -1102);

@@ -18,7 +18,9 @@ usage: cargo xtask <what>
   ci                           all that must pass before a change is taken
   tidy                         fast checks of text and manifests
   golden                       rewrites the golden stories in tests/golden
-  bench engine|pipeline|gateway [...]  release benchmarks; further arguments go to the bench
+  bench engine [...]           the engine, its book, a naive book and the books of others, side by side
+  bench pipeline|gateway [...] release benchmarks; further arguments go to the bench
+  bench operations a|b|c FILE  writes an operation file, for `outcry bench engine --ops`
   crash [--serve] [--runs N]   kills the simulator N times (1000), or with --serve the server under
                                load (500), and checks what is found after; alone: both
   depth [--seconds N]          keeps books by the documented procedure for N seconds (60)
@@ -41,7 +43,8 @@ fn run(root: &Path, arguments: &[&str]) -> Result<()> {
         ["ci"] => ci::run(root),
         ["tidy"] => tidy::run(root),
         ["golden"] => tests(root, "golden", ("UPDATE_GOLDEN", "1"), &[], &[]),
-        ["bench", "engine" | "pipeline" | "gateway", ..] => {
+        ["bench", "engine", ..] => bench_engine(root, &arguments[2..]),
+        ["bench", "pipeline" | "gateway" | "operations", ..] => {
             let words = ["run", "--release", "-p", "bench", "--"];
             call(cargo(root).args(words).args(&arguments[1..]))
         }
@@ -55,6 +58,13 @@ fn run(root: &Path, arguments: &[&str]) -> Result<()> {
         ["soak", "--commands", commands] => soak(root, commands),
         _ => bail!("{USAGE}"),
     }
+}
+
+/// A workspace of its own, built with the profiles of this one: a manifest is a configuration too.
+fn bench_engine(root: &Path, arguments: &[&str]) -> Result<()> {
+    let words = ["run", "--release", "--config", "Cargo.toml"];
+    let manifest = ["--manifest-path", "bench-peers/Cargo.toml", "--"];
+    call(cargo(root).args(words).args(manifest).args(arguments))
 }
 
 fn crash(root: &Path, runs: &str) -> Result<()> {

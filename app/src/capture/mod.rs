@@ -5,6 +5,7 @@
 //! a rule of the engine, and nothing is written but the report.
 
 mod bitstamp;
+mod cme;
 mod decimal;
 mod json;
 mod ladder;
@@ -14,4 +15,5 @@ mod source;
 mod venue;
 
 pub use bitstamp::bitstamp;
+pub use cme::cme_mbo;
 pub use lobster::lobster;

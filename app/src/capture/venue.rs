@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use engine::Engine;
 use protocol::command::{
     AmendOrder, CancelAllOrders, CancelOrder, DefineAccount, DefineInstrument, GatewayJoined,
-    Genesis, NewOrder, OrderRequest, SetFees, Transfer, account_permission,
+    Genesis, NewOrder, OrderRequest, ReplaceOrder, SetFees, Transfer, account_permission,
 };
 use protocol::{
     AccountId, Amount, AssetId, CancelRestrictions, Command, Envelope, Event, FeeScope,
@@ -184,6 +184,21 @@ impl Venue {
         self.run(command);
     }
 
+    /// Gives the order another price and open quantity; it loses its place. `after` as in
+    /// [`Venue::place`].
+    pub(super) fn replace(
+        &mut self,
+        account: AccountId,
+        order: OrderId,
+        price: Price,
+        quantity: Quantity,
+        after: impl FnMut(&Ladders<Amount>, &Event),
+    ) {
+        let (envelope, instrument) = (Envelope::INTERNAL, self.instrument);
+        let command = ReplaceOrder { envelope, account, instrument, order, price, quantity };
+        self.apply(command.into(), after);
+    }
+
     pub(super) fn cancel_all(&mut self, account: AccountId) {
         let (envelope, instrument) = (Envelope::INTERNAL, self.instrument);
         self.run(CancelAllOrders { envelope, account, instrument });
@@ -196,6 +211,12 @@ impl Venue {
             let told = self.book.levels(side).map(|(price, quantity)| (Price(price), *quantity));
             told.eq(book.levels(side).map(|level| (level.price, level.quantity)))
         })
+    }
+
+    /// # Panics
+    /// When a sum or a link of the engine's state does not hold.
+    pub(super) fn check_invariants(&self) {
+        self.engine.check_invariants();
     }
 
     pub(super) fn has_open_orders(&self) -> bool {

@@ -271,6 +271,17 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "server.idempotency_window_s",
+        default: "0",
+        allowed: "0 to 86400 seconds",
+        about: "For so long the client order id of a closed order is refused; 0: it is free at once, as at the venue.",
+        put: |local, text| {
+            let number = whole(text, 0, 86_400)?;
+            local.gateway.idempotency_window_s = u32::try_from(number).ok()?;
+            Some(())
+        },
+    },
+    Setting {
         key: "server.listen_keys",
         default: "false",
         allowed: "true, false",

@@ -9,6 +9,7 @@ mod key;
 pub mod local;
 pub mod plan;
 mod reader;
+mod rules;
 mod source;
 pub mod state;
 pub mod venue;
@@ -21,7 +22,7 @@ pub use local::{Durability, Fused, Local, SETTINGS, Waiting};
 pub use plan::{Plan, PlanError, plan};
 pub use source::{ConfigError, Effective, Place, Source};
 pub use state::VenueState;
-pub use venue::{Account, Deposit, Fees, Instrument, Key, RateLimit, Venue};
+pub use venue::{Account, Deposit, Fees, Instrument, Key, Limits, RateLimit, Risk, Venue};
 
 use local::Layers;
 use reader::{Document, Section};

@@ -4,9 +4,10 @@
 //! for stops the plan with the line of the file.
 
 use super::key::Material;
+use super::rules::{calendar_text, risk_text, rules_terms};
 use super::source::{ConfigError, Source};
 use super::state::{KeyState, Rates, VenueState};
-use super::venue::{Deposit, Fees, Instrument, Key, KeyTerms, RateLimit};
+use super::venue::{Deposit, Fees, Instrument, Key, KeyTerms, Limits, RateLimit, Risk};
 use super::{Account, Config};
 use crate::seal::Sealer;
 use engine::RULES_VERSION;
@@ -15,6 +16,7 @@ use gateway::exchange_info::shape::{
 };
 use protocol::command::*;
 use protocol::event::TransferExecuted;
+use protocol::instrument::Symbol;
 use protocol::{
     Amount, Bytes, Command, Envelope, FeeScope, InstrumentDefinition, KeyKind, OrderKind, StpMode,
     TransferDirection,
@@ -89,16 +91,20 @@ pub fn plan(config: &Config, state: &VenueState, sealer: &Sealer) -> Result<Plan
     let mut planner = Planner { state, sealer, steps: Vec::new(), conflicts: Vec::new() };
     let venue = &config.venue;
     let is_new = state.rules.is_none();
-    venue.instruments.iter().for_each(|it| planner.instrument(it));
+    for instrument in &venue.instruments {
+        let symbol = instrument.definition.symbol;
+        planner.instrument(instrument);
+        instrument.trading.iter().for_each(|rules| planner.trading(symbol, *rules));
+        instrument.calendar.iter().for_each(|calendar| planner.calendar(symbol, *calendar));
+    }
     venue.accounts.iter().for_each(|it| planner.account(it));
     venue.fees.iter().for_each(|it| planner.fees(it));
     venue.keys.iter().for_each(|it| planner.key(it));
     // Limits that are only our default are for a new log: an old one has its own.
     let limits = venue.rate_limits.iter().filter(|it| is_new || it.source != Source::Default);
     limits.for_each(|it| planner.rate_limit(it));
-    if let Some(open_orders_max) = venue.open_orders_max {
-        planner.venue_limits(open_orders_max);
-    }
+    planner.venue_limits(&venue.limits);
+    venue.risk.iter().for_each(|it| planner.risk(it));
     venue.deposits.iter().for_each(|it| planner.deposit(it, &venue.accounts));
     match planner.conflicts.is_empty() {
         true => Ok(Plan { is_new, steps: planner.steps }),
@@ -148,6 +154,9 @@ impl Planner<'_> {
         if !wanted.status_given {
             definition.status = stands.status;
         }
+        // A phase is changed by itself: a definition may not.
+        let status = definition.status;
+        definition.status = stands.status;
         let (old, new) = (terms(stands), terms(&definition));
         let changes: Vec<String> = old
             .iter()
@@ -159,18 +168,12 @@ impl Planner<'_> {
             true => format!("~ instrument {symbol} in what its absent filters hold"),
             false => changes.join("\n"),
         };
-        let status_alone = InstrumentDefinition { status: stands.status, ..definition } == *stands;
-        match (definition == *stands, status_alone) {
-            (true, _) => {}
-            (false, true) => {
-                let status = definition.status;
-                let command = SetInstrumentStatus { envelope: ENVELOPE, symbol, status };
-                self.propose(command, text);
-            }
-            (false, false) => {
-                let command = DefineInstrument { envelope: ENVELOPE, definition };
-                self.propose(command, text);
-            }
+        if definition != *stands {
+            self.propose(DefineInstrument { envelope: ENVELOPE, definition }, text);
+        }
+        if status != stands.status {
+            let text = format!("~ instrument {symbol} status  {} → {status}", stands.status);
+            self.propose(SetInstrumentStatus { envelope: ENVELOPE, symbol, status }, text);
         }
     }
 
@@ -290,12 +293,70 @@ impl Planner<'_> {
         self.propose(command, text);
     }
 
-    fn venue_limits(&mut self, open_orders_max: u32) {
-        let stands = self.state.open_orders_max;
-        if stands != open_orders_max {
-            let text = format!("~ venue open_orders_max  {stands} → {open_orders_max}");
-            self.propose(SetVenueLimits { envelope: ENVELOPE, open_orders_max }, text);
+    fn venue_limits(&mut self, wanted: &Limits) {
+        let stands = self.state.limits;
+        let limits = wanted.over(stands);
+        let terms = |it: &VenueLimits| {
+            [
+                ("open_orders_max", it.open_orders_max),
+                ("algo_orders_max", it.algo_orders_max),
+                ("iceberg_orders_max", it.iceberg_orders_max),
+                ("order_lists_max", it.order_lists_max),
+            ]
+        };
+        let both = terms(&stands).into_iter().zip(terms(&limits));
+        let changes: Vec<String> = both
+            .filter(|((_, old), (_, new))| old != new)
+            .map(|((key, old), (_, new))| format!("~ venue {key}  {old} → {new}"))
+            .collect();
+        if !changes.is_empty() {
+            self.propose(SetVenueLimits { envelope: ENVELOPE, limits }, changes.join("\n"));
         }
+    }
+
+    fn trading(&mut self, symbol: Symbol, rules: TradingRules) {
+        let stands = self.state.trading.get(&symbol).copied().unwrap_or_default();
+        let both = rules_terms(&stands).into_iter().zip(rules_terms(&rules));
+        let changes: Vec<String> = both
+            .filter(|((_, old), (_, new))| old != new)
+            .map(|((key, old), (_, new))| format!("~ trading of {symbol} {key}  {old} → {new}"))
+            .collect();
+        if !changes.is_empty() {
+            let command = SetTradingRules { envelope: ENVELOPE, symbol, rules };
+            self.propose(command, changes.join("\n"));
+        }
+    }
+
+    fn calendar(&mut self, symbol: Symbol, entries: Calendar) {
+        const EMPTY: Calendar = [CalendarEntry::NONE; CALENDAR_ENTRIES_MAX];
+        let stands = self.state.calendars.get(&symbol).copied().unwrap_or(EMPTY);
+        if stands != entries {
+            let (old, new) = (calendar_text(&stands), calendar_text(&entries));
+            let text = format!("~ calendar of {symbol}  {old} → {new}");
+            self.propose(SetCalendar { envelope: ENVELOPE, symbol, entries }, text);
+        }
+    }
+
+    fn risk(&mut self, wanted: &Risk) {
+        let Risk { account, symbol, limits, .. } = *wanted;
+        let stands = self.state.risk.get(&(account, symbol)).copied();
+        let whose = match account.as_str() {
+            "" => "all accounts".to_string(),
+            name => format!("account {name}"),
+        };
+        let what = match symbol.as_str() {
+            "" => format!("risk of {whose}"),
+            symbol => format!("risk of {whose} on {symbol}"),
+        };
+        let is_none = limits == RiskLimits::default();
+        let text = match stands {
+            Some(stands) if stands == limits => return,
+            None if is_none => return,
+            Some(stands) if is_none => format!("- {what} {}", risk_text(&stands)),
+            Some(stands) => format!("~ {what}  {} → {}", risk_text(&stands), risk_text(&limits)),
+            None => format!("+ {what} {}", risk_text(&limits)),
+        };
+        self.propose(SetRiskLimits { envelope: ENVELOPE, account, symbol, limits }, text);
     }
 
     fn deposit(&mut self, wanted: &Deposit, accounts: &[Account]) {
@@ -381,7 +442,7 @@ fn key_text(account: &AccountName, kind: KeyKind, permissions: u8) -> String {
 
 /// All that may change of an instrument, as text, always in the same places.
 fn terms(it: &InstrumentDefinition) -> Vec<(String, String)> {
-    let mut terms = vec![("status".to_string(), it.status.to_string())];
+    let mut terms = Vec::new();
     let mut put = |key: &str, value: String| terms.push((key.to_string(), value));
     for precision in PRECISIONS {
         put(&snake_case(precision.json), (precision.get)(it).to_string());

@@ -1,7 +1,10 @@
 //! What the venue's state holds, as far as a configuration can speak of it: a fold over events.
 
 use engine::Engine;
-use protocol::command::{AccountName, ApiKey, KEY_MATERIAL_LENGTH_MAX, TransferId};
+use protocol::command::{
+    AccountName, ApiKey, Calendar, KEY_MATERIAL_LENGTH_MAX, RiskLimits, TradingRules, TransferId,
+    VenueLimits,
+};
 use protocol::event::{FeesSet, TransferExecuted};
 use protocol::instrument::{AssetName, Symbol};
 use protocol::{
@@ -48,7 +51,11 @@ pub struct VenueState {
     pub instrument_fees: BTreeMap<Symbol, Rates>,
     pub account_fees: BTreeMap<AccountName, Rates>,
     pub rate_limits: BTreeMap<RateLimitId, u32>,
-    pub open_orders_max: u32,
+    pub limits: VenueLimits,
+    pub trading: BTreeMap<Symbol, TradingRules>,
+    pub calendars: BTreeMap<Symbol, Calendar>,
+    /// An empty name is every account, every instrument.
+    pub risk: BTreeMap<(AccountName, Symbol), RiskLimits>,
     /// Every transfer that was executed, by its id.
     pub transfers: BTreeMap<TransferId, TransferExecuted>,
     symbols: BTreeMap<InstrumentId, Symbol>,
@@ -109,7 +116,25 @@ impl VenueState {
                     limited => self.rate_limits.insert(limit, limited),
                 };
             }
-            Event::VenueLimitsSet(event) => self.open_orders_max = event.open_orders_max,
+            Event::VenueLimitsSet(event) => self.limits = event.limits,
+            Event::TradingRulesSet(event) => {
+                if let Some(symbol) = self.symbols.get(&event.instrument) {
+                    self.trading.insert(*symbol, event.rules);
+                }
+            }
+            Event::CalendarSet(event) => {
+                if let Some(symbol) = self.symbols.get(&event.instrument) {
+                    self.calendars.insert(*symbol, event.entries);
+                }
+            }
+            Event::RiskLimitsSet(event) => {
+                let account = self.names.get(&event.account).copied().unwrap_or_default();
+                let symbol = self.symbols.get(&event.instrument).copied().unwrap_or_default();
+                match event.limits == RiskLimits::default() {
+                    true => self.risk.remove(&(account, symbol)),
+                    false => self.risk.insert((account, symbol), event.limits),
+                };
+            }
             Event::TransferExecuted(event) => {
                 self.transfers.insert(event.transfer, *event);
             }

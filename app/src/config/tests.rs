@@ -8,6 +8,8 @@ use protocol::{
     Command, Envelope, Event, InstrumentStatus, Origin, Sequence, Sequenced, Stamp, StpMode,
 };
 
+mod rules;
+
 const EXAMPLE: &str = include_str!("../../../docs/example.toml");
 const DOCUMENTATION: &str = include_str!("../../../docs/configuration.md");
 
@@ -151,7 +153,8 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
     check(
         "x = 1",
         "t.toml:1:1: unknown key `x` in the file; allowed: server, data, log, \
-         threads, limits, admin, history, venue, instrument, account, deposit, fees, rate_limit",
+         threads, limits, admin, history, venue, instrument, account, deposit, fees, rate_limit, \
+         risk",
     );
     check(
         "[log]\ndurability = \"fast\"",
@@ -233,7 +236,7 @@ fn what_is_wrong_with_the_venue_is_told_with_its_place() {
         "quote = \"USDT\"",
         "quote = \"USDT\"\nstatus = \"OPEN\"",
         "t.toml:9:10: `instrument.BTCUSDT.status`: \"OPEN\" is unknown; allowed: TRADING, HALT, \
-         CANCEL_ONLY, BREAK",
+         CANCEL_ONLY, BREAK, CLOSED, OPENING_AUCTION, CLOSING_AUCTION",
     );
     check_venue(
         "quote = \"USDT\"",

@@ -2,6 +2,7 @@
 
 use super::key::{Material, PUBLIC_KEY_ALLOWED, SECRET_LENGTH_MAX, public_key};
 use super::reader::{Item, Result, Section};
+use super::rules;
 use super::source::{ConfigError, Source};
 use super::state::{RateLimitId, Rates};
 use crate::seal::Secret;
@@ -11,12 +12,13 @@ use gateway::exchange_info::shape::{
 };
 use gateway::exchange_info::{self, Imported, quoted};
 use protocol::command::{
-    AccountName, ApiKey, COMMISSION_RATE_MAX, TransferId, account_permission, key_permission,
+    AccountName, ApiKey, COMMISSION_RATE_MAX, Calendar, RiskLimits, TradingRules, TransferId,
+    VenueLimits, account_permission, key_permission,
 };
 use protocol::instrument::{AssetName, OTHER_FILTERS_LENGTH_MAX, Symbol};
 use protocol::{
-    Amount, Bytes, FeeScope, InstrumentDefinition, InstrumentStatus, KeyKind, OrderKind, Price,
-    RateLimitInterval, RateLimitKind, StpMode, Text,
+    Amount, Bytes, FeeScope, InstrumentDefinition, KeyKind, OrderKind, Price, RateLimitInterval,
+    RateLimitKind, StpMode, Text,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -47,8 +49,12 @@ const RATE_LIMITS: &[(RateLimitKind, RateLimitInterval, u32, u32)] = &[
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instrument {
     pub definition: InstrumentDefinition,
-    /// A status that was not given is left as it stands.
+    /// A status that was not given is left as it stands; so is one beside a calendar.
     pub status_given: bool,
+    /// None: left as they stand.
+    pub trading: Option<TradingRules>,
+    /// None: left as it stands.
+    pub calendar: Option<Calendar>,
     pub source: Source,
 }
 
@@ -103,6 +109,52 @@ pub struct RateLimit {
     pub source: Source,
 }
 
+/// What accounts may do at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Risk {
+    /// Empty: every account.
+    pub account: AccountName,
+    /// Empty: every instrument.
+    pub symbol: Symbol,
+    /// All zero takes the entry away.
+    pub limits: RiskLimits,
+    pub source: Source,
+}
+
+/// Bounds of the venue; one that is not given is left alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    pub open_orders_max: Option<u32>,
+    pub algo_orders_max: Option<u32>,
+    pub iceberg_orders_max: Option<u32>,
+    pub order_lists_max: Option<u32>,
+}
+
+impl Limits {
+    /// Those that stand, with what is given in their place.
+    pub fn over(&self, stands: VenueLimits) -> VenueLimits {
+        VenueLimits {
+            open_orders_max: self.open_orders_max.unwrap_or(stands.open_orders_max),
+            algo_orders_max: self.algo_orders_max.unwrap_or(stands.algo_orders_max),
+            iceberg_orders_max: self.iceberg_orders_max.unwrap_or(stands.iceberg_orders_max),
+            order_lists_max: self.order_lists_max.unwrap_or(stands.order_lists_max),
+        }
+    }
+
+    /// Drops what `other` gives too.
+    fn leave_to(&mut self, other: &Limits) {
+        let leave = |mine: &mut Option<u32>, other: Option<u32>| {
+            if other.is_some() {
+                *mine = None;
+            }
+        };
+        leave(&mut self.open_orders_max, other.open_orders_max);
+        leave(&mut self.algo_orders_max, other.algo_orders_max);
+        leave(&mut self.iceberg_orders_max, other.iceberg_orders_max);
+        leave(&mut self.order_lists_max, other.order_lists_max);
+    }
+}
+
 /// What the file says of the venue. What it does not mention is left alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Venue {
@@ -112,7 +164,8 @@ pub struct Venue {
     pub deposits: Vec<Deposit>,
     pub fees: Vec<Fees>,
     pub rate_limits: Vec<RateLimit>,
-    pub open_orders_max: Option<u32>,
+    pub risk: Vec<Risk>,
+    pub limits: Limits,
 }
 
 impl Venue {
@@ -126,9 +179,9 @@ impl Venue {
             .retain(|it| !other.fees.iter().any(|o| (o.scope, &o.name) == (it.scope, &it.name)));
         // The file's limits are the venue's, the defaults among them.
         self.rate_limits.clear();
-        if other.open_orders_max.is_some() {
-            self.open_orders_max = None;
-        }
+        let entry = |it: &Risk| (it.account, it.symbol);
+        self.risk.retain(|it| !other.risk.iter().any(|o| entry(o) == entry(it)));
+        self.limits.leave_to(&other.limits);
     }
 }
 
@@ -181,6 +234,9 @@ pub(crate) fn read(top: &mut Section<'_, '_>, read_file: ReadFile<'_>) -> Result
     for section in top.sections("rate_limit")? {
         reader.rate_limit(section)?;
     }
+    for section in top.sections("risk")? {
+        reader.risk(section)?;
+    }
     Ok(reader.venue)
 }
 
@@ -198,8 +254,16 @@ fn listed(names: impl Iterator<Item = impl ToString>) -> String {
 
 impl VenueReader<'_> {
     fn venue(&mut self, mut section: Section<'_, '_>) -> Result<()> {
-        if let Some(item) = section.take("open_orders_max") {
-            self.venue.open_orders_max = Some(item.noted(|item| item.integer(0, u32::MAX))?);
+        let limits = &mut self.venue.limits;
+        for (key, limit) in [
+            ("open_orders_max", &mut limits.open_orders_max),
+            ("algo_orders_max", &mut limits.algo_orders_max),
+            ("iceberg_orders_max", &mut limits.iceberg_orders_max),
+            ("order_lists_max", &mut limits.order_lists_max),
+        ] {
+            if let Some(item) = section.take(key) {
+                *limit = Some(item.noted(|item| item.integer(0, u32::MAX))?);
+            }
         }
         let wanted = section.take("symbols");
         match (section.take("instruments_from"), wanted) {
@@ -244,7 +308,8 @@ impl VenueReader<'_> {
 
     fn imported(&mut self, definition: InstrumentDefinition, file: &Item<'_, '_>) {
         let source = file.source();
-        self.put(Instrument { definition, status_given: true, source });
+        let (trading, calendar) = (None, None);
+        self.put(Instrument { definition, status_given: true, trading, calendar, source });
     }
 
     /// The later definition of a symbol replaces an imported one.
@@ -278,13 +343,18 @@ impl VenueReader<'_> {
         let mut definition = InstrumentDefinition::open(symbol, base, quote);
         let status = section.take("status");
         if let Some(item) = &status {
-            definition.status = item.noted(|item| item.word::<InstrumentStatus>())?;
+            definition.status = item.noted(rules::status)?;
         }
         terms(&mut section, &mut definition)?;
         self_trade_prevention(&mut section, &mut definition)?;
         filters(&mut section, &mut definition)?;
+        let trading = section.take("trading").map(|item| rules::trading(item.section()?));
+        let trading = trading.transpose()?;
+        let calendar = section.take("calendar").map(|item| rules::calendar(&item)).transpose()?;
         section.finish()?;
-        self.put(Instrument { definition, status_given: status.is_some(), source });
+        // The calendar goes on changing it.
+        let status_given = status.is_some() && calendar.is_none();
+        self.put(Instrument { definition, status_given, trading, calendar, source });
         Ok(())
     }
 
@@ -468,6 +538,46 @@ impl VenueReader<'_> {
             self.fee_table(FeeScope::Account, name, item.section()?)?;
         }
         section.finish()
+    }
+
+    fn risk(&mut self, mut section: Section<'_, '_>) -> Result<()> {
+        let account: AccountName = match section.take("account") {
+            Some(at) => {
+                let name = at.name()?;
+                self.account_exists(name, &at)?;
+                name
+            }
+            None => AccountName::EMPTY,
+        };
+        let symbol: Symbol = match section.take("symbol") {
+            Some(at) => {
+                let symbol = at.name()?;
+                if !self.symbols.contains_key(&symbol) {
+                    let what = format!("`{}`: no instrument {symbol}", at.path);
+                    return Err(at.wrong(what, listed(self.symbols.keys())));
+                }
+                symbol
+            }
+            None => Symbol::EMPTY,
+        };
+        section.path = match (account.as_str(), symbol.as_str()) {
+            ("", "") => "risk".to_string(),
+            ("", symbol) => format!("risk.all.{symbol}"),
+            (account, "") => format!("risk.{account}"),
+            (account, symbol) => format!("risk.{account}.{symbol}"),
+        };
+        let source = section.source();
+        if let Some(first) =
+            self.venue.risk.iter().find(|it| (it.account, it.symbol) == (account, symbol))
+        {
+            let what =
+                format!("[{}] stands twice, first at {}", section.path, first.source.short());
+            return Err(section.wrong(what, "each account and symbol once"));
+        }
+        let limits = rules::risk_limits(&mut section)?;
+        section.finish()?;
+        self.venue.risk.push(Risk { account, symbol, limits, source });
+        Ok(())
     }
 
     fn fee_table(

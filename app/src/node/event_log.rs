@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use engine::EventSink;
-use protocol::record::{RECORD_LENGTH_MAX, encode_into, encoded_length};
-use protocol::{EventRecord, Record, RecordView, RollingHash};
+use protocol::record::{encode, encode_into, encoded_length};
+use protocol::{EventRecord, RecordView, RollingHash};
 use store::reader::From;
 use store::segment::LogKind;
 use store::{
@@ -26,11 +26,14 @@ const SYNC_PERIOD: Duration = Duration::from_secs(1);
 /// … and with more than these the writer does it itself.
 const UNSYNCED_SEGMENTS_MAX: usize = 64;
 
-/// **Invariants:** `hash` covers every event up to the last one emitted; the open frame holds
-/// events of commands `first_sequence ..= sequence`.
+/// **Invariants:** `hash` covers the first `hashed` bytes of the open frame and every event before it,
+/// between commands so every event; the open frame holds events of commands
+/// `first_sequence ..= sequence` and has room for `room` bytes more, and none is open when that is 0.
 pub struct EventLog {
     writer: Writer,
     hash: RollingHash,
+    hashed: usize,
+    room: usize,
     /// What is being compared, until replay has reached the end of what is there.
     comparison: Option<Comparison>,
     /// Events in the open frame.
@@ -48,6 +51,8 @@ impl EventLog {
         EventLog {
             writer,
             hash: RollingHash(hash),
+            hashed: 0,
+            room: 0,
             comparison: None,
             count: 0,
             first_sequence: 0,
@@ -79,6 +84,7 @@ impl EventLog {
             reader,
             limit,
             last_sequence,
+            event: Vec::new(),
             frame: Vec::new(),
             at: 0,
             frame_hash: 0,
@@ -89,7 +95,7 @@ impl EventLog {
         Ok(())
     }
 
-    /// The hash over all events so far.
+    /// The hash over all events so far. Between commands only.
     pub fn hash(&self) -> u64 {
         self.hash.0
     }
@@ -105,6 +111,7 @@ impl EventLog {
     /// The command's events are complete.
     pub(super) fn end_command(&mut self) -> Result<(), Divergence> {
         self.completed = self.sequence;
+        self.hash_events();
         let Some(comparison) = &mut self.comparison else { return Ok(()) };
         let over = comparison.end_command(self.completed, self.hash.0)?;
         if over {
@@ -121,6 +128,7 @@ impl EventLog {
     }
 
     fn finish_frame(&mut self, flags: FrameFlags) {
+        self.hash_events();
         let meta = FrameMeta {
             kind: FrameKind::Events,
             flags,
@@ -132,7 +140,17 @@ impl EventLog {
             hash: self.hash.0,
         };
         self.writer.resume().finish(&meta);
-        self.count = 0;
+        (self.count, self.hashed, self.room) = (0, 0, 0);
+    }
+
+    /// Hashes what was encoded since the last time: a command's events at once. One by one each would
+    /// wait for the stores that encoded it.
+    fn hash_events(&mut self) {
+        if self.room > 0 {
+            let payload = self.writer.open_payload();
+            self.hash.add(&payload[self.hashed..]);
+            self.hashed = payload.len();
+        }
     }
 
     /// Is there so much to write that readers should not wait for more?
@@ -163,21 +181,25 @@ impl EventLog {
         self.writer.sync()
     }
 
+    #[inline]
     fn append<E: EventRecord>(&mut self, event: &E) {
         let length = encoded_length::<E>();
-        let open = self.count > 0;
-        if open && self.writer.resume().payload_length() + length > self.payload_length_max() {
+        if length >= self.room {
+            self.begin_frame();
+        }
+        self.room -= length;
+        self.count += 1;
+        self.writer.resume().push_with(length, |out| encode_into(event, out));
+    }
+
+    #[cold]
+    fn begin_frame(&mut self) {
+        if self.count > 0 {
             self.finish_frame(FrameFlags::default());
         }
-        if self.count == 0 {
-            self.first_sequence = self.sequence;
-        }
-        let hash = &mut self.hash;
-        self.writer.resume().push_with(length, |out| {
-            encode_into(event, out);
-            hash.add(out);
-        });
-        self.count += 1;
+        self.first_sequence = self.sequence;
+        // One more than what fits: 0 is no frame.
+        self.room = self.payload_length_max() + 1;
     }
 
     fn payload_length_max(&self) -> usize {
@@ -187,15 +209,15 @@ impl EventLog {
 }
 
 impl EventSink for EventLog {
+    #[inline]
     fn emit<E: EventRecord>(&mut self, event: E) {
         match &mut self.comparison {
             None => self.append(&event),
             Some(comparison) => {
-                let mut bytes = [0; RECORD_LENGTH_MAX];
-                let length = encode_into(&event, &mut bytes);
-                let bytes = &bytes[..length];
-                self.hash.add(bytes);
-                comparison.compare(bytes, E::KIND, self.sequence);
+                comparison.event.clear();
+                encode(&event, &mut comparison.event);
+                self.hash.add(&comparison.event);
+                comparison.compare(E::KIND, self.sequence);
             }
         }
     }
@@ -260,6 +282,8 @@ struct Comparison {
     limit: u64,
     /// The last command whose events are there.
     last_sequence: u64,
+    /// The record of the event that replay gave.
+    event: Vec<u8>,
     /// The payload of the frame being compared, and how far it is.
     frame: Vec<u8>,
     at: usize,
@@ -269,7 +293,7 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn compare(&mut self, event: &[u8], kind: u16, sequence: u64) {
+    fn compare(&mut self, kind: u16, sequence: u64) {
         if self.divergence.is_some() {
             return;
         }
@@ -279,8 +303,8 @@ impl Comparison {
             self.diverge(sequence, what);
             return;
         }
-        let there = self.frame.get(self.at..self.at + event.len());
-        if there != Some(event) {
+        let there = self.frame.get(self.at..self.at + self.event.len());
+        if there != Some(&self.event) {
             let rest = self.frame.get(self.at..).unwrap_or_default();
             let other_kind = RecordView::read(rest, 0).is_ok_and(|view| view.kind != kind);
             self.diverge(
@@ -289,7 +313,7 @@ impl Comparison {
             );
             return;
         }
-        self.at += event.len();
+        self.at += self.event.len();
     }
 
     fn next_frame(&mut self) -> Result<(), &'static str> {
@@ -328,7 +352,3 @@ impl Comparison {
         }
     }
 }
-
-// The longest event must fit the buffer above.
-const _: () = assert!(encoded_length::<protocol::event::InstrumentDefined>() <= RECORD_LENGTH_MAX);
-const _: () = assert!(protocol::event::InstrumentDefined::LENGTH > 0);

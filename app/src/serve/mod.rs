@@ -227,6 +227,7 @@ impl Opened {
                 sealer: Arc::clone(&sealer),
                 node: running.handle(),
                 durability: format!("{:?}", start.config.local.durability).to_lowercase(),
+                data: start.data().to_path_buf(),
             };
             let options = gateway_options(start);
             let mut views = Views::new(&options, Arc::new(process));

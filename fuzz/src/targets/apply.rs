@@ -297,6 +297,7 @@ impl Exchange {
                 CancelAllOrders { envelope, account, instrument }.into()
             }
             154..174 => CancelReplace {
+                terms: OrderTerms::NONE,
                 envelope,
                 mode: draw.pick(CancelReplaceMode::ALL),
                 restrictions: draw.pick(CancelRestrictions::ALL),
@@ -437,7 +438,11 @@ impl Exchange {
             .into(),
             249 => {
                 let open_orders_max = u32::from(draw.byte() % 16);
-                SetVenueLimits { envelope, open_orders_max }.into()
+                SetVenueLimits {
+                    envelope,
+                    limits: VenueLimits { open_orders_max, ..VenueLimits::default() },
+                }
+                .into()
             }
             250 => SetRules { envelope, rules: u32::from(draw.byte() % 3) }.into(),
             251 | 252 => {

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod capture;
+pub mod capture_cme;
 pub mod config;
 pub mod decimal;
 pub mod exchange_info;

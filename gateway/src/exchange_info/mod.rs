@@ -2,7 +2,7 @@
 //! tables of the configuration.
 //!
 //! Numbers are read from their text, exactly or not at all. A filter that this version does not
-//! enforce is kept. A symbol that cannot be read is refused, with its place, and stops no other.
+//! know is kept. A symbol that cannot be read is refused, with its place, and stops no other.
 
 mod json;
 pub mod shape;
@@ -12,10 +12,10 @@ mod write;
 #[cfg(test)]
 mod tests;
 pub use table::{quoted, to_toml};
-pub use write::{Shown, symbol, to_json};
+pub use write::{STATUS_WORDS, Shown, exchange_filters, filters, status_word, symbol, to_json};
 
 use json::{Node, Object, Wrong, line_and_column};
-use protocol::instrument::{OTHER_FILTERS_LENGTH_MAX, Symbol, filter};
+use protocol::instrument::{OTHER_FILTERS_LENGTH_MAX, Symbol};
 use protocol::{Bytes, Filters, InstrumentDefinition, InstrumentStatus, OrderKind, StpMode, Text};
 use shape::{CAPABILITIES, FILTERS, FilterShape, PRECISION_MAX, PRECISIONS, Word};
 use std::collections::{BTreeMap, BTreeSet};
@@ -298,7 +298,7 @@ impl SymbolReader {
             return Err(quote_at.wrong(what, "two different assets"));
         }
         let mut definition = InstrumentDefinition::open(symbol, base, quote);
-        definition.status = word::<InstrumentStatus>("status", object.need("status")?)?;
+        definition.status = status(object.need("status")?)?;
         self.precisions(&object, &mut definition)?;
         self.capabilities(&object, &mut definition)?;
         definition.order_kinds = self.order_kinds(&object)?;
@@ -488,9 +488,6 @@ impl SymbolReader {
             }
         }
         filters.present |= shape.bit;
-        if filter::ENFORCED & shape.bit == 0 {
-            self.not_enforced.insert(name.to_string());
-        }
         Ok(())
     }
 }
@@ -516,6 +513,17 @@ fn name<const N: usize>(field: &str, node: Node<'_>) -> Result<Text<N>, Wrong> {
             Err(node.wrong(what, format!("1 to {N} bytes without blanks")))
         }
     }
+}
+
+fn status(node: Node<'_>) -> Result<InstrumentStatus, Wrong> {
+    let text = node.string().map_err(|wrong| prefix(wrong, "status"))?;
+    // An auction of the venue's was one before trading.
+    let auction = InstrumentStatus::OpeningAuction;
+    let mut known = InstrumentStatus::ALL.iter().copied().filter(|it| !it.is_auction());
+    let found = known.find(|it| status_word(*it) == text);
+    let found = found.or((status_word(auction) == text).then_some(auction));
+    let unknown = || format!("status: {} is unknown", node.shown());
+    found.ok_or_else(|| node.wrong(unknown(), STATUS_WORDS.join(", ")))
 }
 
 fn word<W: Word>(field: &str, node: Node<'_>) -> Result<W, Wrong> {

@@ -81,9 +81,7 @@ fn the_captured_answer_is_imported_whole_and_comes_back() {
         return;
     }
     let imported = import(&path).unwrap();
-    let report = "1695 instruments imported, 0 refused\n\
-                  not enforced: ICEBERG_PARTS 1695, MAX_NUM_ALGO_ORDERS 1695, PERCENT_PRICE 1695 \
-                  (kept, and shown in exchangeInfo)\n";
+    let report = "1695 instruments imported, 0 refused\n";
     assert_eq!(imported.to_string(), report);
 
     let bytes = std::fs::read(&path).unwrap();
@@ -106,9 +104,7 @@ fn todays_layout_is_imported_with_all_filters() {
     let imported = of(CURRENT);
     let report = "\
 2 instruments imported, 0 refused
-not enforced: ICEBERG_PARTS 1, MAX_NUM_ALGO_ORDERS 1, MAX_NUM_ICEBERG_ORDERS 1, \
-MAX_NUM_ORDER_LISTS 1, PERCENT_PRICE 1, SPREAD 1, TRAILING_DELTA 1, T_PLUS_SELL 1 (kept, and shown \
-in exchangeInfo)
+not enforced: SPREAD 1, T_PLUS_SELL 1 (kept, and shown in exchangeInfo)
 not kept: field nextField 1, grouping of permissionSets 1, order type NEXT_KIND 1, permission \
 TRD_GRP_261 1
 ";
@@ -240,7 +236,7 @@ fn a_symbol_that_cannot_be_read_is_refused_with_its_place() {
         "\"TRADING\"",
         "\"AUCTION\"",
         "x.json:1:45: ETHBTC: status: \"AUCTION\" is unknown; allowed: TRADING, HALT, CANCEL_ONLY, \
-         BREAK",
+         BREAK, END_OF_DAY, AUCTION_MATCH",
     );
     check(
         "\"baseAssetPrecision\": 8",
@@ -276,8 +272,7 @@ fn a_refused_symbol_stops_no_other() {
     let imported = of(&format!("{{\"symbols\": [{symbol},\n{symbol},\n7, {other}]}}"));
     let expected = "x.json:10:12: ETHBTC: symbol: ETHBTC stands twice; allowed: each symbol once\n\
                     x.json:19:1: symbol 3: 7 is not an object; allowed: {…}\n\
-                    2 instruments imported, 2 refused\n\
-                    not enforced: ICEBERG_PARTS 2 (kept, and shown in exchangeInfo)\n";
+                    2 instruments imported, 2 refused\n";
     assert_eq!(imported.to_string(), expected);
 }
 
@@ -339,4 +334,23 @@ fn every_prefix_and_every_changed_byte_is_taken_or_refused() {
     }
     let deep = format!("{{\"symbols\": {}", "[".repeat(200_000));
     assert!(import_bytes("x", deep.as_bytes()).is_err());
+}
+
+#[test]
+fn a_status_that_the_venue_lacks_is_shown_as_one_that_it_once_had() {
+    #[track_caller]
+    fn check(status: InstrumentStatus, word: &str, read: InstrumentStatus) {
+        let mut definition = of(OLD).instruments[0];
+        definition.status = status;
+        assert_eq!(to_json(&[definition])[0]["status"], word);
+        let text = OLD.replace("\"TRADING\"", &format!("\"{word}\""));
+        assert_eq!(of(&text).instruments[0].status, read, "{word}");
+    }
+    for status in ["TRADING", "HALT", "CANCEL_ONLY", "BREAK"] {
+        let known = InstrumentStatus::parse(status).unwrap();
+        check(known, status, known);
+    }
+    check(InstrumentStatus::Closed, "END_OF_DAY", InstrumentStatus::Closed);
+    let auctions = InstrumentStatus::ALL.iter().filter(|it| it.is_auction());
+    auctions.for_each(|it| check(*it, "AUCTION_MATCH", InstrumentStatus::OpeningAuction));
 }

@@ -1,6 +1,7 @@
 //! Definitions as the `symbols` of exchangeInfo, in today's layout.
 
-use protocol::{InstrumentDefinition, OrderKind, StpMode};
+use protocol::command::VenueLimits;
+use protocol::{InstrumentDefinition, InstrumentStatus, OrderKind, StpMode};
 use serde_json::Value;
 
 use super::shape::{CAPABILITIES, FILTERS, Field, FilterShape, Kind, Word, permission_names};
@@ -31,10 +32,29 @@ pub fn to_json(definitions: &[InstrumentDefinition]) -> Value {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
+/// Every status that a symbol may show.
+pub const STATUS_WORDS: &[&str] =
+    &["TRADING", "HALT", "CANCEL_ONLY", "BREAK", "END_OF_DAY", "AUCTION_MATCH"];
+
+/// The venue's word for a status. For the phases that it does not have these are words that it once
+/// had (*ours*).
+pub const fn status_word(status: InstrumentStatus) -> &'static str {
+    match status {
+        InstrumentStatus::Trading
+        | InstrumentStatus::Halt
+        | InstrumentStatus::Break
+        | InstrumentStatus::CancelOnly => status.as_str(),
+        InstrumentStatus::Closed => "END_OF_DAY",
+        InstrumentStatus::OpeningAuction
+        | InstrumentStatus::VolatilityAuction
+        | InstrumentStatus::ClosingAuction => "AUCTION_MATCH",
+    }
+}
+
 /// The fields of one symbol, in the order of the venue's document.
 pub fn symbol(json: &mut Json, it: &InstrumentDefinition, shown: Shown) {
     json.text_field("symbol", it.symbol.as_str());
-    json.text_field("status", it.status.as_str());
+    json.text_field("status", status_word(it.status));
     json.text_field("baseAsset", it.base.as_str());
     json.number_field("baseAssetPrecision", it.base_precision);
     json.text_field("quoteAsset", it.quote.as_str());
@@ -46,7 +66,10 @@ pub fn symbol(json: &mut Json, it: &InstrumentDefinition, shown: Shown) {
     for capability in CAPABILITIES {
         json.flag_field(capability.json, it.flags & shown.flags & capability.bit != 0);
     }
-    json.array_field("filters", |json| filters(json, it));
+    json.array_field("filters", |json| {
+        filters(json, it, u32::MAX);
+        other_filters(json, it);
+    });
     json.array_field("permissions", |_| {});
     json.array_field("permissionSets", |json| {
         if shown.permission_sets {
@@ -58,17 +81,33 @@ pub fn symbol(json: &mut Json, it: &InstrumentDefinition, shown: Shown) {
     json.array_field("allowedSelfTradePreventionModes", |json| texts(json, &modes));
 }
 
+/// The venue's own filters, as `exchangeFilters`: those that bound something.
+pub fn exchange_filters(json: &mut Json, limits: &VenueLimits) {
+    let filters = [
+        ("EXCHANGE_MAX_NUM_ORDERS", "maxNumOrders", limits.open_orders_max),
+        ("EXCHANGE_MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders", limits.algo_orders_max),
+        ("EXCHANGE_MAX_NUM_ICEBERG_ORDERS", "maxNumIcebergOrders", limits.iceberg_orders_max),
+        ("EXCHANGE_MAX_NUM_ORDER_LISTS", "maxNumOrderLists", limits.order_lists_max),
+    ];
+    for (name, field, bound) in filters.into_iter().filter(|(_, _, bound)| *bound > 0) {
+        json.object(|json| {
+            json.text_field("filterType", name);
+            json.number_field(field, bound);
+        });
+    }
+}
+
 fn texts(json: &mut Json, texts: &[&str]) {
     for text in texts {
         json.text(text);
     }
 }
 
-fn filters(json: &mut Json, definition: &InstrumentDefinition) {
-    for shape in FILTERS.iter().filter(|shape| definition.filters.has(shape.bit)) {
+/// The filters that an instrument has, of a set of bits of `protocol::instrument::filter`.
+pub fn filters(json: &mut Json, definition: &InstrumentDefinition, set: u32) {
+    for shape in FILTERS.iter().filter(|shape| definition.filters.has(shape.bit & set)) {
         json.object(|json| filter(json, shape, definition));
     }
-    other_filters(json, definition);
 }
 
 fn filter(json: &mut Json, shape: &FilterShape, definition: &InstrumentDefinition) {

@@ -2,26 +2,24 @@
 
 use marketdata::{Instrument, Market};
 use protocol::RateLimitKind;
+use protocol::command::VenueLimits;
 use protocol::instrument::flag;
 
-use super::read::{self, Asked};
+use super::read;
 use crate::core::Core;
 use crate::endpoint::Call;
 use crate::error::ApiError;
 use crate::exchange_info::shape::permission_bit;
-use crate::exchange_info::{Shown, symbol};
+use crate::exchange_info::{Shown, exchange_filters, symbol};
 use crate::json::Json;
 use crate::limits::Rules;
 use crate::params::Params;
 
-/// What this version can do. Whatever a definition says, nothing else is shown as allowed.
-const WORKING: u32 = flag::QUOTE_ORDER_QUANTITY | flag::CANCEL_REPLACE | flag::AMEND | flag::SPOT;
+/// What nobody can do here. Whatever a definition says, it is not shown as allowed.
+const MISSING: u32 = flag::MARGIN;
 
 /// Permissions of the symbols that are shown when none are asked for.
 const SHOWN_UNASKED: &[&str] = &["SPOT", "MARGIN", "LEVERAGED"];
-
-/// Weight of a request for the execution rules of many symbols.
-const RULES_WEIGHT_MAX: u32 = 40;
 
 /// `ping`.
 pub(super) fn ping() -> String {
@@ -39,8 +37,7 @@ pub(super) struct Venue<'a> {
     pub(super) rules: &'a Rules,
     /// Connection attempts in five minutes; 0 is no limit.
     pub(super) connects_max: u32,
-    /// Open orders of an account; 0 is no limit.
-    pub(super) open_orders_max: u32,
+    pub(super) limits: VenueLimits,
 }
 
 impl Venue<'_> {
@@ -48,7 +45,7 @@ impl Venue<'_> {
         Venue {
             rules: &core.limits.rules,
             connects_max: core.options.connects_per_five_minutes,
-            open_orders_max: core.accounts.open_orders_max,
+            limits: core.accounts.limits,
         }
     }
 
@@ -61,15 +58,6 @@ impl Venue<'_> {
         }
         if is_socket && self.connects_max > 0 {
             json.object(|json| rate_limit(json, "CONNECTIONS", "MINUTE", 5, self.connects_max));
-        }
-    }
-
-    fn filters(&self, json: &mut Json) {
-        if self.open_orders_max > 0 {
-            json.object(|json| {
-                json.text_field("filterType", "EXCHANGE_MAX_NUM_ORDERS");
-                json.number_field("maxNumOrders", self.open_orders_max);
-            });
         }
     }
 }
@@ -88,13 +76,13 @@ pub(super) fn exchange_info(
     call: &Call<'_>,
 ) -> Result<String, ApiError> {
     let permission_sets = call.params.boolean("showPermissionSets")?.unwrap_or(true);
-    let shown = Shown { flags: WORKING, permission_sets };
+    let shown = Shown { flags: !MISSING, permission_sets };
     let symbols = symbols(market, call.params)?;
     Ok(Json::of(call.unit, |json| {
         json.text_field("timezone", "UTC");
         json.time_field("serverTime", call.now);
         json.array_field("rateLimits", |json| venue.rate_limits(json, call.is_socket));
-        json.array_field("exchangeFilters", |json| venue.filters(json));
+        json.array_field("exchangeFilters", |json| exchange_filters(json, &venue.limits));
         json.array_field("symbols", |json| {
             for instrument in symbols {
                 json.object(|json| symbol(json, &instrument.definition, shown));
@@ -134,29 +122,4 @@ fn permissions(params: &Params<'_>) -> Result<u32, ApiError> {
         Some(name) => set(&[name]),
     };
     set.ok_or_else(|| ApiError::invalid("permissions"))
-}
-
-/// 2 for each symbol.
-pub(super) fn execution_rules_weight(params: &Params<'_>) -> u32 {
-    match read::symbols_count(params) {
-        Some(count) => count.clamp(1, RULES_WEIGHT_MAX / 2) * 2,
-        None => RULES_WEIGHT_MAX,
-    }
-}
-
-/// `executionRules`: no symbol has any.
-pub(super) fn execution_rules(market: &Market, call: &Call<'_>) -> Result<String, ApiError> {
-    let is_named = call.params.has("symbol") || call.params.has("symbols");
-    if is_named && call.params.has("symbolStatus") {
-        return Err(ApiError::bad_combination());
-    }
-    Asked::of(market, call.params)?;
-    Ok(Json::of(call.unit, |json| json.array_field("symbolRules", |_| {})))
-}
-
-/// `referencePrice` and `referencePrice.calculation`: no symbol has one.
-pub(super) fn reference_price(market: &Market, call: &Call<'_>) -> Result<String, ApiError> {
-    let status = read::status(call.params)?;
-    read::matches(read::instrument(market, call.params)?, status)?;
-    Err(ApiError::new(-2043, "This symbol doesn't have a reference price."))
 }

@@ -6,6 +6,7 @@ mod general;
 mod klines;
 pub mod neighbours;
 mod read;
+mod rules;
 mod tickers;
 mod trades;
 
@@ -53,8 +54,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "/api/v3/executionRules",
         &[],
         SYMBOLS,
-        general::execution_rules_weight,
-        |core, call| general::execution_rules(&core.market, call),
+        rules::execution_rules_weight,
+        |core, call| rules::execution_rules(&core.market, call),
     ),
     query(
         "depth",
@@ -162,7 +163,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         &["symbol"],
         &[],
         weight::<2>,
-        |core, call| general::reference_price(&core.market, call),
+        |core, call| rules::reference_price(&core.market, call),
     ),
     query(
         "referencePrice.calculation",
@@ -170,6 +171,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
         &["symbol"],
         &["symbolStatus"],
         weight::<2>,
-        |core, call| general::reference_price(&core.market, call),
+        |core, call| rules::calculation(&core.market, call),
     ),
+    // Ours.
+    query("auction", "/api/v3/auction", &["symbol"], &[], weight::<2>, |core, call| {
+        rules::auction(&core.market, call)
+    }),
 ];

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use marketdata::{Instrument, Market};
-use protocol::{InstrumentId, InstrumentStatus, Stamp};
+use protocol::{InstrumentId, Stamp};
 
 use crate::endpoint::Call;
 use crate::error::ApiError;
+use crate::exchange_info::{STATUS_WORDS, status_word};
 use crate::json::Json;
 use crate::params::{Params, SYMBOL_RANGE};
 
@@ -80,7 +81,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn with_status(self, status: Option<InstrumentStatus>) -> Result<Asked<'a>, ApiError> {
+    fn with_status(self, status: Option<&'static str>) -> Result<Asked<'a>, ApiError> {
         match self {
             Asked::One(instrument) => matches(instrument, status).map(|()| self),
             Asked::Many(mut list) => {
@@ -147,21 +148,20 @@ fn too_many(max: usize, sent: usize) -> ApiError {
 }
 
 /// Has it the status that was asked for?
-pub(super) fn matches(
-    instrument: &Instrument,
-    status: Option<InstrumentStatus>,
-) -> Result<(), ApiError> {
+pub(super) fn matches(instrument: &Instrument, status: Option<&str>) -> Result<(), ApiError> {
     let text = "The symbol's status does not match the requested symbolStatus.";
     match status {
-        Some(status) if status != instrument.definition.status => Err(ApiError::new(-1220, text)),
+        Some(status) if status != status_word(instrument.definition.status) => {
+            Err(ApiError::new(-1220, text))
+        }
         _ => Ok(()),
     }
 }
 
 /// `symbolStatus`.
-pub(super) fn status(params: &Params<'_>) -> Result<Option<InstrumentStatus>, ApiError> {
+pub(super) fn status(params: &Params<'_>) -> Result<Option<&'static str>, ApiError> {
     let Some(text) = params.get("symbolStatus") else { return Ok(None) };
-    let status = InstrumentStatus::parse(text);
+    let status = STATUS_WORDS.iter().copied().find(|word| *word == text);
     status.map(Some).ok_or_else(|| ApiError::new(-1122, "Invalid symbolStatus."))
 }
 

@@ -2,6 +2,7 @@
 
 use axum::http::Method;
 use marketdata::{History, Market};
+use protocol::command::VenueLimits;
 use protocol::event::{
     AssetDefined, BookChanged, InstrumentDefined, InstrumentStatusSet, RateLimitSet, Trade,
 };
@@ -14,7 +15,9 @@ use protocol::{
 use serde_json::Value;
 
 use super::general::{self, Venue};
-use super::{ENDPOINTS, depth, klines, tickers, trades};
+use super::{ENDPOINTS, depth, klines, rules, tickers, trades};
+
+mod phases;
 use crate::endpoint::{Call, Security};
 use crate::error::ApiError;
 use crate::json::TimeUnit;
@@ -140,6 +143,8 @@ fn every_request_of_the_documents_is_there_once() {
         ("ticker.book", "ticker/bookTicker"),
         ("referencePrice", "referencePrice"),
         ("referencePrice.calculation", "referencePrice/calculation"),
+        // Ours.
+        ("auction", "auction"),
     ];
     let found: Vec<_> = ENDPOINTS.iter().map(|it| (it.method, it.rest.1)).collect();
     let paths: Vec<_> = expected.map(|(_, path)| format!("/api/v3/{path}")).into_iter().collect();
@@ -438,7 +443,7 @@ fn a_status_leaves_out_the_others_and_refuses_a_single_one() {
     for answer in [tickers::price, tickers::book, tickers::day, tickers::window, depth::book] {
         refused(&market, answer, "symbol=BTCUSDT&symbolStatus=HALT", -1220, message);
     }
-    refused(&market, general::reference_price, "symbol=BTCUSDT&symbolStatus=BREAK", -1220, message);
+    refused(&market, rules::reference_price, "symbol=BTCUSDT&symbolStatus=BREAK", -1220, message);
 }
 
 #[test]
@@ -456,7 +461,7 @@ fn what_cannot_be_read_is_refused() {
         tickers::day,
         tickers::window,
         tickers::price,
-        general::reference_price,
+        rules::reference_price,
     ];
     let range = "Illegal characters found in parameter 'symbol'; legal range is \
                  '^[\\w\\-._&&[^a-z]]{1,50}$'.";
@@ -470,7 +475,7 @@ fn what_cannot_be_read_is_refused() {
     let many = format!("symbols=[{}]", ["\"BTCUSDT\""; 101].join(","));
     let twice = "Symbol is present multiple times in the list.";
     let lists: [Answer; 5] =
-        [tickers::day, tickers::window, tickers::price, tickers::book, general::execution_rules];
+        [tickers::day, tickers::window, tickers::price, tickers::book, rules::execution_rules];
     let range = "Illegal characters found in parameter 'symbols'; legal range is \
                  '^\\[(\"[\\w\\-._&&[^a-z]]{1,50}\"(,\"[\\w\\-._&&[^a-z]]{1,50}\"){0,}){0,1}\\]$'.";
     let combination = "Combination of optional parameters invalid.";
@@ -483,7 +488,7 @@ fn what_cannot_be_read_is_refused() {
         }
         no(answer, "symbolStatus=OPEN", -1122, "Invalid symbolStatus.");
     }
-    no(general::execution_rules, "symbol=BTCUSDT&symbolStatus=HALT", -1128, combination);
+    no(rules::execution_rules, "symbol=BTCUSDT&symbolStatus=HALT", -1128, combination);
     no(tickers::day, "symbol=BTCUSDT&type=mini", -1139, "Invalid ticker type.");
     let window = "Data sent for parameter 'windowSize' is not valid.";
     no(tickers::window, "symbol=BTCUSDT&windowSize=1d2h", -1130, window);
@@ -501,7 +506,7 @@ fn what_cannot_be_read_is_refused() {
     no(trades::recent, "symbol=BTCUSDT&limit=0", -1100, &integer("limit"));
     no(depth::book, "symbol=BTCUSDT&limit=a", -1100, &integer("limit"));
     let fresh = "This symbol doesn't have a reference price.";
-    no(general::reference_price, "symbol=BTCUSDT", -2043, fresh);
+    no(rules::reference_price, "symbol=BTCUSDT", -2043, fresh);
 }
 
 #[test]
@@ -530,7 +535,8 @@ fn info(market: &Market, query: &str, is_socket: bool) -> Result<Value, ApiError
     ] {
         rules.set(&RateLimitSet { kind, interval, interval_count, limit });
     }
-    let venue = Venue { rules: &rules, connects_max: 300, open_orders_max: 1_000 };
+    let limits = VenueLimits { open_orders_max: 1_000, order_lists_max: 20, ..Default::default() };
+    let venue = Venue { rules: &rules, connects_max: 300, limits };
     let params = Params::of_rest(query, "").unwrap();
     let unit = TimeUnit::Millisecond;
     let (now, deadline) = (NOW, Stamp::NEVER);
@@ -569,15 +575,15 @@ fn exchange_info_shows_limits_filters_and_what_works() {
     let socket = info(&market, "symbol=BTCUSDT", true).unwrap();
     let connections = limit("CONNECTIONS", "MINUTE", 5, 300);
     assert_eq!(socket["rateLimits"], serde_json::json!([weight, orders, connections]));
-    let filter = serde_json::json!(
-        [{"filterType": "EXCHANGE_MAX_NUM_ORDERS", "maxNumOrders": 1_000}]
-    );
-    assert_eq!(rest["exchangeFilters"], filter);
+    let filters = serde_json::json!([
+        {"filterType": "EXCHANGE_MAX_NUM_ORDERS", "maxNumOrders": 1_000},
+        {"filterType": "EXCHANGE_MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 20}
+    ]);
+    assert_eq!(rest["exchangeFilters"], filters);
     let symbol = &rest["symbols"][0];
     for (name, value) in symbol.as_object().unwrap() {
-        let works = ["quoteOrderQty", "cancelReplace", "amend", "isSpot"];
         if let Some(flag) = value.as_bool() {
-            assert_eq!(flag, works.iter().any(|it| name.starts_with(it)), "{name}");
+            assert_eq!(flag, name != "isMarginTradingAllowed", "{name}");
         }
     }
     assert_eq!(symbol["permissionSets"], serde_json::json!([["SPOT"]]));
@@ -624,12 +630,4 @@ fn exchange_info_is_asked_by_symbol_permission_and_status() {
     check(&market, "showPermissionSets=maybe", Err(-1100));
     let hidden = info(&market, "symbol=BTCUSDT&showPermissionSets=false", false).unwrap();
     assert_eq!(hidden["symbols"][0]["permissionSets"], serde_json::json!([]));
-}
-
-#[test]
-fn no_symbol_has_execution_rules() {
-    let none = "{\"symbolRules\":[]}";
-    for query in ["", "symbol=BTCUSDT", "symbols=[\"BTCUSDT\"]", "symbolStatus=TRADING"] {
-        check(&market(), general::execution_rules, query, none);
-    }
 }

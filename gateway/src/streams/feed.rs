@@ -79,6 +79,12 @@ enum State {
         minute: u64,
         sent: Option<(Price, Stamp)>,
     },
+    /// What was sent last; it changes with time alone, too.
+    ReferencePrice(Option<Option<Price>>),
+    Auction {
+        /// Somebody joined while it is running.
+        is_due: bool,
+    },
 }
 
 /// One stream that somebody listens to.
@@ -102,6 +108,8 @@ impl Feed {
             Topic::Kline(..) => State::Kline { is_due: false, next_close: None },
             Topic::Ticker(_) => State::Ticker { is_due: true, minute: 0, sent: None },
             Topic::AveragePrice => State::AveragePrice { is_due: true, minute: 0, sent: None },
+            Topic::ReferencePrice => State::ReferencePrice(None),
+            Topic::Auction => State::Auction { is_due: true },
         };
         Feed { topic, audience: Audience::default(), state }
     }
@@ -112,6 +120,8 @@ impl Feed {
             State::PartialDepth { is_due } => *is_due = true,
             State::Ticker { is_due, sent, .. } => (*is_due, *sent) = (true, None),
             State::AveragePrice { is_due, sent, .. } => (*is_due, *sent) = (true, None),
+            State::ReferencePrice(sent) => *sent = None,
+            State::Auction { is_due } => *is_due = true,
             _ => {}
         }
     }
@@ -140,8 +150,30 @@ impl Feed {
             State::Kline { is_due, .. }
             | State::Ticker { is_due, .. }
             | State::AveragePrice { is_due, .. } => *is_due = true,
-            State::BookTicker { .. } | State::Depth(_) | State::PartialDepth { .. } => {}
+            State::BookTicker { .. }
+            | State::Depth(_)
+            | State::PartialDepth { .. }
+            | State::ReferencePrice(_)
+            | State::Auction { .. } => {}
         }
+    }
+
+    /// The indication of an auction changed, or the auction ended.
+    pub(super) fn auction_changed(
+        &mut self,
+        stamp: Stamp,
+        instrument: &Instrument,
+        publisher: &mut Publisher,
+    ) {
+        let (State::Auction { is_due }, Some(auction)) = (&mut self.state, &instrument.auction)
+        else {
+            return;
+        };
+        *is_due = false;
+        let (symbol, status) = (instrument.symbol(), instrument.definition.status);
+        publisher.publish(&mut self.audience, |json| {
+            json.object(|json| payload::auction(json, symbol, status, auction, stamp));
+        });
     }
 
     fn end_run(
@@ -209,6 +241,8 @@ impl Feed {
             }
             Topic::Ticker(kind) => self.pass_ticker(kind, elapsed, instrument, publisher),
             Topic::AveragePrice => self.pass_average_price(elapsed, instrument, publisher),
+            Topic::ReferencePrice => self.pass_reference_price(elapsed, instrument, publisher),
+            Topic::Auction => self.pass_auction(elapsed, instrument, publisher),
         }
     }
 
@@ -338,6 +372,44 @@ impl Feed {
                     json.object(|json| payload::average_price(json, symbol, &average, boundary));
                 });
             }
+        }
+    }
+}
+
+impl Feed {
+    fn pass_reference_price(
+        &mut self,
+        elapsed: Elapsed,
+        instrument: &Instrument,
+        publisher: &mut Publisher,
+    ) {
+        let State::ReferencePrice(sent) = &mut self.state else { return };
+        for boundary in elapsed.ends(SECOND_NS) {
+            let price = instrument.reference.price(boundary);
+            // Where nothing ever gave a price there is nothing to tell.
+            let is_told = sent.map_or(!instrument.reference.is_defined(), |sent| sent == price);
+            if is_told {
+                continue;
+            }
+            *sent = Some(price);
+            let symbol = instrument.symbol();
+            publisher.publish(&mut self.audience, |json| {
+                json.object(|json| payload::reference_price(json, symbol, price, boundary));
+            });
+        }
+    }
+
+    fn pass_auction(
+        &mut self,
+        elapsed: Elapsed,
+        instrument: &Instrument,
+        publisher: &mut Publisher,
+    ) {
+        let State::Auction { is_due } = &mut self.state else { return };
+        let Some(boundary) = elapsed.first(SECOND_NS) else { return };
+        let is_running = instrument.auction.is_some_and(|auction| auction.is_collecting);
+        if std::mem::take(is_due) && is_running {
+            self.auction_changed(boundary, instrument, publisher);
         }
     }
 }

@@ -184,7 +184,23 @@ impl Streams {
                     self.touch(id);
                 }
             }
+            Event::IndicativeChanged(changed) => {
+                self.auction_changed(changed.instrument, stamp, market);
+            }
+            Event::AuctionUncrossed(uncrossed) => {
+                self.auction_changed(uncrossed.instrument, stamp, market);
+            }
             _ => {}
+        }
+    }
+
+    fn auction_changed(&mut self, id: InstrumentId, stamp: Stamp, market: &Market) {
+        if let (Some(feeds), Some(instrument)) =
+            (feeds_mut(&mut self.feeds, id), market.instrument(id))
+        {
+            for feed in feeds {
+                feed.auction_changed(stamp, instrument, &mut self.publisher);
+            }
         }
     }
 

@@ -184,6 +184,9 @@ pub enum Topic {
     Kline(Interval, Zone),
     Ticker(TickerKind),
     AveragePrice,
+    ReferencePrice,
+    /// *Ours*: what an auction would do, and what it did.
+    Auction,
 }
 
 impl Topic {
@@ -212,6 +215,8 @@ impl Topic {
             ("aggTrade", None) => Some(Topic::AggregateTrade),
             ("bookTicker", None) => Some(Topic::BookTicker),
             ("avgPrice", None) => Some(Topic::AveragePrice),
+            ("referencePrice", None) => Some(Topic::ReferencePrice),
+            ("auction", None) => Some(Topic::Auction),
             (_, None) => TickerKind::parse(kind).map(Topic::Ticker),
             _ => None,
         }
@@ -232,6 +237,8 @@ impl fmt::Display for Topic {
             Topic::Kline(interval, Zone::Utc8) => write!(f, "kline_{interval}@+08:00"),
             Topic::Ticker(kind) => write!(f, "{kind}"),
             Topic::AveragePrice => f.write_str("avgPrice"),
+            Topic::ReferencePrice => f.write_str("referencePrice"),
+            Topic::Auction => f.write_str("auction"),
         }
     }
 }
@@ -347,6 +354,7 @@ mod tests {
         kinds.extend(windows.map(TickerKind::Rolling));
         let mut topics =
             vec![Topic::Trade, Topic::AggregateTrade, Topic::BookTicker, Topic::AveragePrice];
+        topics.extend([Topic::ReferencePrice, Topic::Auction]);
         topics.extend(speeds.map(Topic::Depth));
         for levels in [Levels::Five, Levels::Ten, Levels::Twenty] {
             topics.extend(speeds.map(|speed| Topic::PartialDepth(levels, speed)));
@@ -395,7 +403,7 @@ mod tests {
         for text in [
             "0",
             "btcusdt",
-            "btcusdt@referencePrice",
+            "btcusdt@referencePrice@1000ms",
             "btcusdt@blockTrade",
             "btcusdt@depth7",
             "btcusdt@depth@250ms",

@@ -1,9 +1,9 @@
 //! The payloads of web-socket-streams.md, field by field. Each function writes the fields of one
 //! object; the order is the document's.
 
-use marketdata::{AggregateTrade, AveragePrice, Candle, Depth, DepthDiff, Ticker};
+use marketdata::{AggregateTrade, Auction, AveragePrice, Candle, Depth, DepthDiff, Ticker};
 use protocol::event::Trade;
-use protocol::{Amount, Price, Side, Stamp, TradeId, UpdateId};
+use protocol::{Amount, InstrumentStatus, Price, Side, Stamp, TradeId, UpdateId};
 
 use super::name::{TickerKind, Window};
 use crate::json::Json;
@@ -197,6 +197,33 @@ pub(super) fn average_price(json: &mut Json, symbol: &str, average: &AveragePric
     json.text_field("i", &format!("{}m", average.minutes));
     json.decimal_field("w", average.price);
     json.time_field("T", average.close_stamp);
+}
+
+pub(super) fn reference_price(json: &mut Json, symbol: &str, price: Option<Price>, time: Stamp) {
+    json.text_field("e", "referencePrice");
+    json.text_field("s", symbol);
+    match price {
+        Some(price) => json.decimal_field("r", price),
+        None => json.null_field("r"),
+    }
+    json.time_field("t", time);
+}
+
+pub(super) fn auction(
+    json: &mut Json,
+    symbol: &str,
+    status: InstrumentStatus,
+    auction: &Auction,
+    time: Stamp,
+) {
+    head(json, "auction", time, symbol);
+    json.decimal_field("p", auction.price);
+    json.decimal_field("q", auction.quantity);
+    json.text_field("S", auction.surplus_side.as_str());
+    json.decimal_field("Q", auction.surplus);
+    json.decimal_field("r", auction.reference);
+    json.text_field("st", status.as_str());
+    json.flag_field("x", !auction.is_collecting);
 }
 
 pub(super) fn server_shutdown(json: &mut Json, now: Stamp) {

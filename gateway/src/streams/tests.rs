@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::*;
 use crate::outbox::OutboxLimits;
 
+mod auctions;
 mod depth;
 mod payloads;
 mod resume;

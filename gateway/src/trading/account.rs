@@ -5,11 +5,13 @@ use protocol::{AssetId, instrument::filter};
 
 use super::instrument;
 use crate::accounts::{Balance, Rates};
+use crate::answers::no_discount;
 use crate::core::Core;
 use crate::endpoint::Call;
 use crate::error::ApiError;
+use crate::exchange_info::{exchange_filters, filters};
 use crate::json::Json;
-use crate::pending::{limits, no_discount};
+use crate::pending::limits;
 
 type Found = Result<String, ApiError>;
 
@@ -81,51 +83,28 @@ pub(super) fn order_rate_limits(core: &Core, call: &Call<'_>) -> Found {
     Ok(Json::list(call.unit, |json| limits(json, counts.iter())))
 }
 
+/// The filters that look at what else an account has or did.
+const OF_ACCOUNT: u32 = filter::MAX_NUM_ORDERS
+    | filter::MAX_NUM_ALGO_ORDERS
+    | filter::MAX_NUM_ICEBERG_ORDERS
+    | filter::MAX_NUM_ORDER_AMENDS
+    | filter::MAX_NUM_ORDER_LISTS
+    | filter::MAX_POSITION;
+
 /// `GET /api/v3/myFilters`
-pub(super) fn filters(core: &Core, call: &Call<'_>) -> Found {
+pub(super) fn my_filters(core: &Core, call: &Call<'_>) -> Found {
     call.account()?;
-    let filters = instrument(core, call.params)?.definition.filters;
-    let venue_max = core.accounts.open_orders_max;
+    let definition = &instrument(core, call.params)?.definition;
     Ok(Json::of(call.unit, |json| {
-        json.array_field("exchangeFilters", |json| {
-            if venue_max > 0 {
-                json.object(|json| {
-                    json.text_field("filterType", "EXCHANGE_MAX_NUM_ORDERS");
-                    json.number_field("maxNumOrders", venue_max);
-                });
-            }
-        });
-        json.array_field("symbolFilters", |json| {
-            let counts = [
-                (filter::MAX_NUM_ORDERS, "MAX_NUM_ORDERS", "maxNumOrders", filters.max_num_orders),
-                (
-                    filter::MAX_NUM_ORDER_AMENDS,
-                    "MAX_NUM_ORDER_AMENDS",
-                    "maxNumOrderAmends",
-                    filters.max_num_order_amends,
-                ),
-            ];
-            for (bit, name, field, value) in counts {
-                if filters.has(bit) {
-                    json.object(|json| {
-                        json.text_field("filterType", name);
-                        json.number_field(field, value);
-                    });
-                }
-            }
-        });
+        json.array_field("exchangeFilters", |json| exchange_filters(json, &core.accounts.limits));
+        json.array_field("symbolFilters", |json| filters(json, definition, OF_ACCOUNT));
         json.array_field("assetFilters", |_| {});
     }))
 }
 
-/// What nobody has any of, on a symbol that exists.
-pub(super) fn none_on_symbol(core: &Core, call: &Call<'_>) -> Found {
+/// `GET /api/v3/myAllocations`: without smart order routing nobody has any.
+pub(super) fn allocations(core: &Core, call: &Call<'_>) -> Found {
     instrument(core, call.params)?;
-    none(core, call)
-}
-
-/// What nobody has any of.
-pub(super) fn none(_: &Core, call: &Call<'_>) -> Found {
     call.account()?;
     Ok("[]".to_owned())
 }

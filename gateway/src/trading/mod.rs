@@ -1,21 +1,25 @@
 //! Endpoints that need a signature: orders, and what an account may know about itself.
 
 mod account;
+mod lists;
 mod orders;
 mod queries;
 mod terms;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use orders::over_the_limit;
 
 use axum::http::Method;
 use marketdata::Instrument;
-use protocol::OrderId;
 use protocol::command::ClientOrderId;
+use protocol::{OrderId, OrderListId};
 
 use crate::core::Core;
 use crate::endpoint::{Endpoint, Run, Security, weight};
 use crate::error::ApiError;
 use crate::params::{CLIENT_ORDER_ID_RANGE, Params};
+use crate::pending::AMEND_WEIGHT;
 
 /// A new order's parameters besides the mandatory three, and those of one more kind of request.
 macro_rules! order_parameters {
@@ -131,7 +135,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         (Method::PUT, "/api/v3/order/amend/keepPriority"),
         &["symbol", "newQty"],
         &["orderId", "origClientOrderId", "newClientOrderId"],
-        weight::<4>,
+        weight::<AMEND_WEIGHT>,
         Run::Command(orders::amend),
     ),
     trade(
@@ -141,6 +145,85 @@ pub const ENDPOINTS: &[Endpoint] = &[
         &[],
         weight::<1>,
         Run::Command(orders::cancel_all),
+    ),
+    trade(
+        "orderList.place",
+        (Method::POST, "/api/v3/order/oco"),
+        &["symbol", "side", "quantity", "price"],
+        lists::PLAIN_OCO,
+        weight::<1>,
+        Run::Command(lists::plain_oco),
+    ),
+    trade(
+        "orderList.place.oco",
+        (Method::POST, "/api/v3/orderList/oco"),
+        &["symbol", "side", "quantity", "aboveType", "belowType"],
+        lists::OCO,
+        weight::<1>,
+        Run::Command(lists::oco),
+    ),
+    trade(
+        "orderList.place.oto",
+        (Method::POST, "/api/v3/orderList/oto"),
+        &[
+            "symbol",
+            "workingType",
+            "workingSide",
+            "workingQuantity",
+            "pendingType",
+            "pendingSide",
+            "pendingQuantity",
+        ],
+        lists::OTO,
+        weight::<1>,
+        Run::Command(lists::oto),
+    ),
+    trade(
+        "orderList.place.otoco",
+        (Method::POST, "/api/v3/orderList/otoco"),
+        &[
+            "symbol",
+            "workingType",
+            "workingSide",
+            "workingQuantity",
+            "pendingSide",
+            "pendingQuantity",
+            "pendingAboveType",
+        ],
+        lists::OTOCO,
+        weight::<1>,
+        Run::Command(lists::otoco),
+    ),
+    trade(
+        "orderList.place.opo",
+        (Method::POST, "/api/v3/orderList/opo"),
+        &["symbol", "workingType", "workingSide", "workingQuantity", "pendingType", "pendingSide"],
+        lists::OPO,
+        weight::<1>,
+        Run::Command(lists::opo),
+    ),
+    trade(
+        "orderList.place.opoco",
+        (Method::POST, "/api/v3/orderList/opoco"),
+        &[
+            "symbol",
+            "workingType",
+            "workingSide",
+            "workingQuantity",
+            "pendingSide",
+            "pendingAboveType",
+        ],
+        lists::OPOCO,
+        weight::<1>,
+        Run::Command(lists::opoco),
+    ),
+    trade(
+        "orderList.cancel",
+        (Method::DELETE, "/api/v3/orderList"),
+        &["symbol"],
+        &["orderListId", "listClientOrderId", "newClientOrderId"],
+        weight::<1>,
+        Run::Command(lists::cancel),
     ),
     read(
         "order.status",
@@ -220,16 +303,23 @@ pub const ENDPOINTS: &[Endpoint] = &[
         &["symbol"],
         &[],
         weight::<40>,
-        Run::Query(account::filters),
+        Run::Query(account::my_filters),
     ),
-    // Order lists and smart order routing are not there: nobody has any.
     read(
         "myAllocations",
         (Method::GET, "/api/v3/myAllocations"),
         &["symbol"],
         &["startTime", "endTime", "fromAllocationId", "limit", "orderId"],
         weight::<20>,
-        Run::Query(account::none_on_symbol),
+        Run::Query(account::allocations),
+    ),
+    read(
+        "orderList.status",
+        (Method::GET, "/api/v3/orderList"),
+        &[],
+        &["orderListId", "origClientOrderId"],
+        weight::<4>,
+        Run::Query(queries::order_list),
     ),
     read(
         "allOrderLists",
@@ -237,7 +327,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         &[],
         &["fromId", "startTime", "endTime", "limit"],
         weight::<20>,
-        Run::Query(account::none),
+        Run::Query(queries::all_order_lists),
     ),
     read(
         "openOrderLists.status",
@@ -245,7 +335,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         &[],
         &[],
         weight::<6>,
-        Run::Query(account::none),
+        Run::Query(queries::open_order_lists),
     ),
 ];
 
@@ -273,4 +363,8 @@ fn client_order_id(params: &Params<'_>, name: &str) -> Result<Option<ClientOrder
 
 fn order_id(params: &Params<'_>, name: &str) -> Result<Option<OrderId>, ApiError> {
     Ok(params.integer(name)?.map(OrderId))
+}
+
+fn order_list_id(params: &Params<'_>, name: &str) -> Result<Option<OrderListId>, ApiError> {
+    Ok(params.integer(name)?.map(OrderListId))
 }

@@ -3,7 +3,8 @@
 use protocol::command::*;
 use protocol::{CancelReplaceMode, CancelRestrictions, Command, Envelope, OrderId, Quantity};
 
-use super::{client_order_id, instrument, order_id, terms};
+use super::terms::{self, Reader};
+use super::{client_order_id, instrument, order_id};
 use crate::core::Core;
 use crate::endpoint::{Asked, Call};
 use crate::error::ApiError;
@@ -11,28 +12,35 @@ use crate::params::Params;
 use crate::pending::Expect;
 
 /// What core fills in when it sends: origin, session and request; the deadline is the call's.
-fn envelope(call: &Call<'_>) -> Envelope {
+pub(super) fn envelope(call: &Call<'_>) -> Envelope {
     Envelope { deadline: call.deadline, ..Envelope::INTERNAL }
 }
 
 /// `POST /api/v3/order`
 pub(super) fn place(core: &Core, call: &Call<'_>) -> Asked {
-    let account = call.account()?;
-    let request = terms::read(core, call, account, instrument(core, call.params)?)?;
-    let response = terms::response_kind(call.params, request.kind)?;
-    let command = NewOrder { envelope: envelope(call), request, dry_run: false };
-    Ok((command.into(), Expect::Place { kind: request.kind, response }))
+    let order = Reader::new(core, call)?.order()?;
+    let kind = order.request.kind;
+    let response = terms::response_kind(call.params, kind)?;
+    Ok((new_order(call, order, false), Expect::Place { kind, response }))
 }
 
 /// `POST /api/v3/order/test`
 pub(super) fn test(core: &Core, call: &Call<'_>) -> Asked {
-    let account = call.account()?;
-    let request = terms::read(core, call, account, instrument(core, call.params)?)?;
-    terms::response_kind(call.params, request.kind)?;
+    let order = Reader::new(core, call)?.order()?;
+    let OrderRequest { kind, instrument, account, .. } = order.request;
+    terms::response_kind(call.params, kind)?;
     let with_rates = call.params.boolean("computeCommissionRates")?.unwrap_or(false);
-    let command = NewOrder { envelope: envelope(call), request, dry_run: true };
-    let (kind, instrument) = (request.kind, request.instrument);
-    Ok((command.into(), Expect::Test { kind, instrument, account, with_rates }))
+    let expect = Expect::Test { kind, instrument, account, with_rates };
+    Ok((new_order(call, order, true), expect))
+}
+
+/// Most orders have no terms: their command is smaller.
+fn new_order(call: &Call<'_>, order: ListedOrder, dry_run: bool) -> Command {
+    let (envelope, ListedOrder { request, terms }) = (envelope(call), order);
+    match terms == OrderTerms::NONE {
+        true => NewOrder { envelope, request, dry_run }.into(),
+        false => NewOrderWithTerms { envelope, request, terms, dry_run }.into(),
+    }
 }
 
 /// Which order: by its id, by its owner's id, or by both.
@@ -93,8 +101,7 @@ pub(super) fn cancel_all(core: &Core, call: &Call<'_>) -> Asked {
 /// `POST /api/v3/order/cancelReplace`
 pub(super) fn cancel_replace(core: &Core, call: &Call<'_>) -> Asked {
     let params = call.params;
-    let account = call.account()?;
-    let instrument = instrument(core, params)?;
+    let reader = Reader::new(core, call)?;
     let mode = CancelReplaceMode::parse(params.required("cancelReplaceMode")?)
         .ok_or_else(|| ApiError::invalid("cancelReplaceMode"))?;
     if !matches!(
@@ -103,7 +110,7 @@ pub(super) fn cancel_replace(core: &Core, call: &Call<'_>) -> Asked {
     ) {
         return Err(ApiError::invalid("orderRateLimitExceededMode"));
     }
-    let request = terms::read(core, call, account, instrument)?;
+    let ListedOrder { request, terms } = reader.order()?;
     let response = terms::response_kind(params, request.kind)?;
     let (cancel_order, cancel_original_client_order_id) =
         chosen(params, "cancelOrderId", "cancelOrigClientOrderId")?;
@@ -116,6 +123,7 @@ pub(super) fn cancel_replace(core: &Core, call: &Call<'_>) -> Asked {
         cancel_original_client_order_id,
         cancel_client_order_id: cancel_client_order_id.unwrap_or(ClientOrderId::EMPTY),
         request,
+        terms,
     };
     let cancels_anyway = params.get("orderRateLimitExceededMode") == Some("CANCEL_ONLY");
     Ok((command.into(), Expect::CancelReplace { kind: request.kind, response, cancels_anyway }))

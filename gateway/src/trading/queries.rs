@@ -5,8 +5,8 @@ use protocol::{
     ids::{MILLISECOND_NS, SECOND_NS},
 };
 
-use super::{client_order_id, instrument, order_id};
-use crate::accounts::{Activity, Fill, Order};
+use super::{client_order_id, instrument, order_id, order_list_id};
+use crate::accounts::{Activity, Fill, Order, OrderList};
 use crate::core::Core;
 use crate::endpoint::Call;
 use crate::error::ApiError;
@@ -146,6 +146,49 @@ pub(super) fn all_orders(core: &Core, call: &Call<'_>) -> Found {
         .filter(|order| from.is_none_or(|from| order.id >= from) && span.holds(order.created));
     let orders = bounded(orders, from.is_some() || span.is_from_start(), limit);
     Ok(list(call, orders, |json, order| write_order(core, json, order)))
+}
+
+/// `GET /api/v3/orderList`
+pub(super) fn order_list(core: &Core, call: &Call<'_>) -> Found {
+    let account = core.accounts.account(call.account()?).ok_or_else(ApiError::key)?;
+    let id = order_list_id(call.params, "orderListId")?;
+    // With both the name counts (web-socket-api.md, `orderList.status`).
+    let found = match (id, client_order_id(call.params, "origClientOrderId")?) {
+        (_, Some(name)) => account.lists.find_named(&name),
+        (Some(id), None) => account.lists.get(id),
+        (None, None) => return Err(ApiError::either("orderListId", "origClientOrderId")),
+    };
+    let found = found.ok_or_else(ApiError::no_such_order)?;
+    Ok(Json::of(call.unit, |json| write_list(core, json, found)))
+}
+
+fn write_list(core: &Core, json: &mut Json, list: &OrderList) {
+    let instrument = core.market.instrument(list.instrument);
+    reports::order_list(json, instrument.map_or("", |it| it.definition.symbol.as_str()), list);
+}
+
+/// `GET /api/v3/openOrderList`
+pub(super) fn open_order_lists(core: &Core, call: &Call<'_>) -> Found {
+    let account = core.accounts.account(call.account()?).ok_or_else(ApiError::key)?;
+    let open = account.lists.iter().filter(|it| !it.is_done).collect();
+    Ok(list(call, open, |json, it| write_list(core, json, it)))
+}
+
+/// `GET /api/v3/allOrderList`: by the time of a list's latest change.
+pub(super) fn all_order_lists(core: &Core, call: &Call<'_>) -> Found {
+    let account = core.accounts.account(call.account()?).ok_or_else(ApiError::key)?;
+    let limit = call.params.limit(LIMIT_DEFAULT, LIMIT_MAX)?;
+    let (from, span) = (order_list_id(call.params, "fromId")?, Span::read(call.params)?);
+    let has_span = span.start.is_some() || span.end.is_some();
+    let from = match (from, has_span) {
+        // Where they are refused over REST, the id is ignored over the WebSocket API.
+        (Some(_), true) if !call.is_socket => return Err(ApiError::bad_combination()),
+        (from, has_span) => from.filter(|_| !has_span),
+    };
+    let lists = account.lists.iter();
+    let lists = lists.filter(|it| from.is_none_or(|from| it.id >= from) && span.holds(it.updated));
+    let lists = bounded(lists, from.is_some() || span.is_from_start(), limit);
+    Ok(list(call, lists, |json, it| write_list(core, json, it)))
 }
 
 /// `GET /api/v3/myTrades`

@@ -1,9 +1,9 @@
-//! The real engine on the operations of a [`Workload`](crate::workload::Workload).
-//!
-//! A replace is a cancel and a new order, two commands that count as one operation, until the engine
-//! has orders that are replaced in place.
+//! The engine on operations: they become commands, and order ids the operations' ids again.
 
-use engine::Engine;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use engine::{Engine, OperationKind};
 use protocol::command::*;
 use protocol::{
     AccountId, Amount, CancelRestrictions, Command, Envelope, FeeScope, InstrumentDefinition,
@@ -11,14 +11,15 @@ use protocol::{
     Sequenced, Side, Stamp, StpMode, Text, TimeInForce, TransferDirection,
 };
 
-use crate::book::Outcome;
-use crate::sink::MemoryLog;
-use crate::workload::{BUY, Kind, Operation};
+use super::{BUY, Kind, MemoryLog, Operation, Outcome};
 
 const ACCOUNTS: u64 = 1_000;
-/// A tick and a lot in counts of 10^-8.
-const TICK: u64 = 1_000_000;
-const LOT: u64 = 100_000;
+/// A tick and a lot in counts of 10^-8: 0.01 and 0.001.
+pub(super) const TICK: u64 = 1_000_000;
+pub(super) const LOT: u64 = 100_000;
+/// In ticks and in lots.
+pub(super) const PRICE_MAX: i64 = (Price::MAX.0 / TICK) as i64;
+pub(super) const QUANTITY_MAX: u64 = Quantity::MAX.0 / LOT;
 /// A tenth of a percent.
 const RATE: u32 = 100_000;
 const BEGINNING_NS: u64 = 1_767_225_600 * SECOND_NS;
@@ -48,6 +49,7 @@ impl Exchange {
         let stamp = Stamp(BEGINNING_NS + STEP_NS * self.sequence);
         let input = Sequenced { sequence: Sequence(self.sequence), stamp, command };
         self.engine.apply(&input, &mut self.log);
+        self.log.end_command();
     }
 
     pub fn engine(&self) -> &Engine {
@@ -58,39 +60,74 @@ impl Exchange {
 /// Makes commands of operations, and operations' ids of order ids.
 pub struct Translator {
     origin: Origin,
-    /// The order that an operation's id means now. An id of 0 is no order.
-    orders: Vec<u64>,
-    /// By order id: the id in the operations. Order ids are given in the order of the commands.
-    operations: Vec<u64>,
+    /// By the id in the operations: the order and its side. Order ids are given in the order of the
+    /// commands.
+    orders: HashMap<u64, (OrderId, u8)>,
+    /// By order id: the id in the operations.
+    ids: Vec<u64>,
 }
 
 impl Default for Translator {
     fn default() -> Translator {
         let origin = Origin { node: 1, slot: 1, incarnation: 1, number: 0 };
-        Translator { origin, orders: Vec::new(), operations: vec![0] }
+        Translator { origin, orders: HashMap::new(), ids: vec![0] }
     }
 }
 
 impl Translator {
-    /// Appends the commands of one operation; gives how many.
-    pub fn translate(&mut self, operation: &Operation, out: &mut Vec<Command>) -> usize {
-        let is_new = matches!(operation.kind, Kind::Limit | Kind::ImmediateOrCancel);
-        if !is_new {
-            let cancel = self.cancel(operation);
-            out.push(cancel);
-        }
-        if operation.kind != Kind::Cancel {
-            let new = self.new_order(operation);
-            out.push(new);
-        }
-        1 + usize::from(operation.kind == Kind::Replace)
+    /// The engine's command for an operation.
+    ///
+    /// Errors: a new order with an id that another one had; no such order, or one of the other side.
+    pub fn command(&mut self, operation: &Operation) -> Result<Command, String> {
+        let order = self.order_of(operation)?;
+        Ok(match operation.kind {
+            Kind::Limit => self.new_order(operation, TimeInForce::Gtc),
+            Kind::ImmediateOrCancel => self.new_order(operation, TimeInForce::Ioc),
+            Kind::Cancel => self.cancel(operation, order),
+            Kind::Replace => self.replace(operation, order),
+        })
+    }
+
+    /// The operation as a book alone takes it. Errors as with [`Translator::command`].
+    pub fn book_operation(&mut self, operation: &Operation) -> Result<engine::Operation, String> {
+        self.order_of(operation)?;
+        Ok(engine::Operation {
+            kind: match operation.kind {
+                Kind::Limit => OperationKind::Limit,
+                Kind::ImmediateOrCancel => OperationKind::ImmediateOrCancel,
+                Kind::Cancel => OperationKind::Cancel,
+                Kind::Replace => OperationKind::Replace,
+            },
+            side: side_of(operation),
+            id: operation.id,
+            price: price_of(operation),
+            quantity: quantity_of(operation),
+        })
     }
 
     /// Adds trades of the engine to an outcome of operations.
     pub fn add(&self, trades: &mut Vec<(u64, u64)>, outcome: &mut Outcome) {
         for (maker, quantity) in trades.drain(..) {
-            let maker = self.operations.get(maker as usize).copied().unwrap_or(0);
+            let maker = self.ids.get(maker as usize).copied().unwrap_or(0);
             outcome.add(maker, quantity / LOT);
+        }
+    }
+
+    fn order_of(&mut self, operation: &Operation) -> Result<OrderId, String> {
+        let Operation { id, side, .. } = *operation;
+        let next = OrderId(self.ids.len() as u64);
+        match (self.orders.entry(id), operation.is_new()) {
+            (Entry::Occupied(_), true) => Err(format!("id {id} was used before")),
+            (Entry::Vacant(_), false) => Err(format!("no order had the id {id}")),
+            (Entry::Occupied(order), false) => match *order.get() {
+                (order, of_side) if of_side == side => Ok(order),
+                _ => Err(format!("the order {id} is of the other side")),
+            },
+            (Entry::Vacant(place), true) => {
+                self.ids.push(id);
+                place.insert((next, side));
+                Ok(next)
+            }
         }
     }
 
@@ -99,38 +136,17 @@ impl Translator {
         Envelope { origin: self.origin, ..Envelope::INTERNAL }
     }
 
-    fn cancel(&mut self, operation: &Operation) -> Command {
-        let order = self.orders.get(operation.id as usize).copied().unwrap_or(0);
-        CancelOrder {
-            envelope: self.envelope(),
-            account: account_of(operation),
-            instrument: InstrumentId(1),
-            order: OrderId(order),
-            restrictions: CancelRestrictions::None,
-        }
-        .into()
-    }
-
-    fn new_order(&mut self, operation: &Operation) -> Command {
-        let id = operation.id as usize;
-        if self.orders.len() <= id {
-            self.orders.resize(id + 1, 0);
-        }
-        self.orders[id] = self.operations.len() as u64;
-        self.operations.push(operation.id);
+    fn new_order(&mut self, operation: &Operation, time_in_force: TimeInForce) -> Command {
         let request = OrderRequest {
             account: account_of(operation),
             instrument: InstrumentId(1),
-            side: if operation.side == BUY { Side::Buy } else { Side::Sell },
+            side: side_of(operation),
             kind: OrderKind::Limit,
-            time_in_force: match operation.kind {
-                Kind::ImmediateOrCancel => TimeInForce::Ioc,
-                _ => TimeInForce::Gtc,
-            },
+            time_in_force,
             stp_mode: StpMode::None,
             quantity_unit: QuantityUnit::Base,
-            price: Price(operation.price as u64 * TICK),
-            quantity: Quantity(operation.quantity * LOT),
+            price: price_of(operation),
+            quantity: quantity_of(operation),
             stop_price: Price::ZERO,
             client_order_id: client_order_id(operation.id),
             strategy_id: 0,
@@ -139,13 +155,36 @@ impl Translator {
         NewOrder { envelope: self.envelope(), request, dry_run: false }.into()
     }
 
+    fn cancel(&mut self, operation: &Operation, order: OrderId) -> Command {
+        CancelOrder {
+            envelope: self.envelope(),
+            account: account_of(operation),
+            instrument: InstrumentId(1),
+            order,
+            restrictions: CancelRestrictions::None,
+        }
+        .into()
+    }
+
+    fn replace(&mut self, operation: &Operation, order: OrderId) -> Command {
+        ReplaceOrder {
+            envelope: self.envelope(),
+            account: account_of(operation),
+            instrument: InstrumentId(1),
+            order,
+            price: price_of(operation),
+            quantity: quantity_of(operation),
+        }
+        .into()
+    }
+
     /// Genesis, the instrument, and accounts that never run out.
     fn venue(&mut self) -> Vec<Command> {
         let envelope = Envelope { origin: self.origin, ..Envelope::INTERNAL };
         let internal = Envelope::INTERNAL;
         let definition = InstrumentDefinition::open(text("XY"), text("X"), text("Y"));
         let mut commands = vec![
-            Genesis { envelope: internal, seed: 1, rules: 1 }.into(),
+            Genesis { envelope: internal, seed: 1, rules: engine::RULES_VERSION }.into(),
             GatewayJoined { envelope, nonce: 1 }.into(),
             DefineInstrument { envelope: self.envelope(), definition }.into(),
         ];
@@ -175,6 +214,18 @@ fn account_of(operation: &Operation) -> AccountId {
     AccountId(1 + (operation.id % ACCOUNTS) as u32)
 }
 
+fn side_of(operation: &Operation) -> Side {
+    if operation.side == BUY { Side::Buy } else { Side::Sell }
+}
+
+fn price_of(operation: &Operation) -> Price {
+    Price(operation.price as u64 * TICK)
+}
+
+fn quantity_of(operation: &Operation) -> Quantity {
+    Quantity(operation.quantity * LOT)
+}
+
 /// The id in decimal, padded to 22 characters.
 fn client_order_id(mut id: u64) -> ClientOrderId {
     let mut digits = [b'0'; 22];
@@ -193,29 +244,6 @@ fn text<const N: usize>(text: &str) -> Text<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::book::Book;
-    use crate::workload::{Mix, Workload};
-
-    #[test]
-    fn the_engine_trades_as_the_naive_book() {
-        for mix in [Mix::A, Mix::B] {
-            let workload = Workload::generate(mix, 20_000);
-            let (mut book, mut outcome) = (Book::default(), Outcome::default());
-            let mut translator = Translator::default();
-            let mut exchange = Exchange::of_operations(&mut translator);
-            let mut commands = Vec::new();
-            for operation in workload.prefill.iter().chain(&workload.operations) {
-                book.apply(operation, |_| {});
-                commands.clear();
-                translator.translate(operation, &mut commands);
-                commands.iter().for_each(|command| exchange.apply(command));
-            }
-            translator.add(&mut exchange.log.trades, &mut outcome);
-            assert_eq!((outcome, book.outcome), (workload.outcome, workload.outcome), "{mix:?}");
-            assert!(outcome.trades > 100, "{mix:?}");
-            exchange.engine().check_invariants();
-        }
-    }
 
     #[test]
     fn a_client_order_id_is_the_id_in_22_characters() {

@@ -1,0 +1,101 @@
+//! The event log without a log: events are encoded in place and hashed as the node does it, and
+//! the space is used again when a batch is full.
+
+use engine::EventSink;
+use protocol::event::{CommandRefused, Trade};
+use protocol::record::{RECORD_LENGTH_MAX, encode_into, encoded_length};
+use protocol::{Event, EventRecord, Record, RejectReason, RollingHash};
+
+/// As long as a batch of the node's event log.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// Where events go. The batch has room for the longest record behind its end.
+pub struct MemoryLog {
+    batch: Vec<u8>,
+    length: usize,
+    /// What of the batch is in the hash.
+    hashed: usize,
+    hash: RollingHash,
+    pub events: u64,
+    /// In batches before this one.
+    bytes: u64,
+    /// Maker's order id and quantity of each trade since they were last taken.
+    pub trades: Vec<(u64, u64)>,
+    /// Commands that ended.
+    pub commands: u64,
+    /// The first command, counted from 0, that was refused since this was last taken, and why.
+    pub refused: Option<(u64, RejectReason)>,
+}
+
+impl Default for MemoryLog {
+    fn default() -> MemoryLog {
+        MemoryLog {
+            batch: vec![0; BATCH_BYTES + RECORD_LENGTH_MAX],
+            length: 0,
+            hashed: 0,
+            hash: RollingHash::default(),
+            events: 0,
+            bytes: 0,
+            trades: Vec::with_capacity(1 << 12),
+            commands: 0,
+            refused: None,
+        }
+    }
+}
+
+impl MemoryLog {
+    /// The hash over all events so far. Between commands only.
+    pub fn hash(&self) -> u64 {
+        self.hash.0
+    }
+
+    /// Of all records so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes + self.length as u64
+    }
+
+    /// The command's events are complete.
+    #[inline]
+    pub fn end_command(&mut self) {
+        self.commands += 1;
+        self.hash_events();
+        if self.length >= BATCH_BYTES {
+            self.begin_batch();
+        }
+    }
+
+    fn hash_events(&mut self) {
+        self.hash.add(&self.batch[self.hashed..self.length]);
+        self.hashed = self.length;
+    }
+
+    #[cold]
+    fn begin_batch(&mut self) {
+        self.hash_events();
+        self.bytes += self.length as u64;
+        (self.length, self.hashed) = (0, 0);
+    }
+}
+
+impl EventSink for MemoryLog {
+    #[inline]
+    fn emit<E: EventRecord>(&mut self, event: E) {
+        let length = encoded_length::<E>();
+        if self.batch.len() - self.length < length {
+            self.begin_batch();
+        }
+        encode_into(&event, &mut self.batch[self.length..][..length]);
+        self.length += length;
+        self.events += 1;
+        if E::KIND == Trade::KIND
+            && let Event::Trade(trade) = event.clone().into()
+        {
+            self.trades.push((trade.maker_order.0, trade.quantity.0));
+        }
+        if E::KIND == CommandRefused::KIND
+            && let Event::CommandRefused(refused) = event.into()
+        {
+            self.refused.get_or_insert((self.commands, refused.reason));
+        }
+    }
+}
