@@ -117,6 +117,10 @@ fn cmes_trades_fill_the_exchanges_orders() {
             "orders: 56 shown again after they were filled whole; 0 first shown",
             "line 9652: 44 at 4800.25000000, 35 fills; 8862 limit orders rest before it; 7 filled \
              orders never rested: 13 to buy, 1 to sell",
+            "auctions: 1 printed, 1 held by the engine, 1 with the exchange's price and quantity",
+            "indicated by the limit orders alone 31 at 4800.00000000, with the orders that never \
+             rested 44 at 4800.25000000; uncrossed 44 at 4800.25000000",
+            "orders filled in auctions: 35 of 35 as the exchange's, 0 not",
             "after 22094 of 31710 events up to line 37469; 31735 levels compared, 0 differ",
             "orders that were filled: 2587 have the rest that their next row shows, 0 do not",
             "trades of orders that the exchange let rest: 0",

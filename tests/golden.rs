@@ -3,13 +3,15 @@
 //!
 //! A story begins in a venue that has its genesis and whose slot 0 is joined; `> from the beginning`
 //! leaves that out. `> hide balance book` leaves lines out that begin so, `> show all` ends it.
+//! `> ladder BTCUSDT` draws the public book: quantities to buy, prices, quantities to sell.
 
 use crate::model_equals_engine::Pair;
 use crate::story_language::Language;
 use app::market::{Slots, Step};
 use app::story::Story;
-use protocol::Envelope;
 use protocol::command::{GatewayJoined, Genesis};
+use protocol::{Amount, Envelope, Event, InstrumentId, Price, Side};
+use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::{env, fs};
@@ -20,6 +22,9 @@ struct Teller {
     language: Language,
     story: Story,
     hidden: Vec<String>,
+    /// The public book, as events told it.
+    levels: BTreeMap<(InstrumentId, Price, Side), Amount>,
+    symbols: BTreeMap<String, InstrumentId>,
 }
 
 impl Teller {
@@ -31,6 +36,7 @@ impl Teller {
         let mut lines = Vec::new();
         for event in &events {
             self.language.observe(event);
+            self.observe(event);
             lines.push(self.story.line(event));
         }
         let is_hidden = |line: &String| {
@@ -39,6 +45,38 @@ impl Teller {
         };
         lines.retain(|line| !line.is_empty() && !is_hidden(line));
         Ok(lines)
+    }
+
+    fn observe(&mut self, event: &Event) {
+        match event {
+            Event::InstrumentDefined(it) => {
+                self.symbols.insert(it.definition.symbol.as_str().into(), it.instrument);
+            }
+            Event::BookChanged(it) if it.orders == 0 => {
+                self.levels.remove(&(it.instrument, it.price, it.side));
+            }
+            Event::BookChanged(it) => {
+                self.levels.insert((it.instrument, it.price, it.side), it.quantity);
+            }
+            _ => {}
+        }
+    }
+
+    fn ladder(&self, symbol: &str) -> Result<Vec<String>, String> {
+        let instrument = self.symbols.get(symbol).ok_or("no such symbol")?;
+        let of_it = self.levels.iter().filter(|((it, ..), _)| it == instrument);
+        let short = |number: String| match number.contains('.') {
+            true => number.trim_end_matches('0').trim_end_matches('.').to_owned(),
+            false => number,
+        };
+        let draw = |((_, price, side), quantity): (&(_, Price, Side), &Amount)| {
+            let (price, quantity) = (short(price.to_string()), short(quantity.to_string()));
+            match side {
+                Side::Buy => format!("{quantity:>8} | {price:^7} |"),
+                Side::Sell => format!("{:>8} | {price:^7} | {quantity}", ""),
+            }
+        };
+        Ok(of_it.rev().map(draw).collect())
     }
 
     fn begin(&mut self) -> Result<(), String> {
@@ -60,6 +98,9 @@ impl Teller {
             self.hidden.extend(words.split(' ').map(str::to_owned));
             return Ok(Vec::new());
         }
+        if let Some(symbol) = line.strip_prefix("ladder ") {
+            return self.ladder(symbol);
+        }
         match self.language.parse(line)? {
             Some(step) => self.tell(&step),
             None => Ok(Vec::new()),
@@ -75,6 +116,8 @@ fn retell(text: &str) -> Result<String, String> {
         language: Language::new(),
         story: Story::new(),
         hidden: Vec::new(),
+        levels: BTreeMap::new(),
+        symbols: BTreeMap::new(),
     };
     let mut retold = String::new();
     let mut started = false;

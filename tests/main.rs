@@ -6,6 +6,7 @@ mod arrows;
 mod capture;
 mod crash;
 mod determinism;
+mod explain;
 mod faults;
 mod format;
 mod golden;

@@ -222,7 +222,8 @@ mod random_markets {
 
     #[test]
     fn give_equal_events() {
-        for seed in 0..20 {
+        // A million commands.
+        for seed in 0..100 {
             check(seed, shape(seed), 10_000);
         }
     }

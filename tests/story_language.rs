@@ -9,13 +9,22 @@
 //! alice stop_loss_limit sell 5 @ 94 stop 95        alice limit_maker buy 5 @ 100
 //! alice cancel #3 | id=abc [as=id] [only_new]      alice cancel all
 //! alice amend #3 to 2 [as=id]                      alice replace #3 [allow_failure] with buy 1 @ 99
-//! tick    join    genesis    time +60s
+//! alice buy 5 @ 100 iceberg=1                      alice stop_loss sell 1 trailing=500
+//! alice buy 5 peg=primary+1                        alice move #3 to 2 @ 99
+//! alice oco stop_loss sell 1 stop 90 / limit_maker sell 1 @ 110 [list=abc]
+//! alice opo buy 1 @ 100 / sell 0 @ 110             alice cancel list L1 | list=abc [as=id]
+//! mass cancel alice|all [BTCUSDT] [disconnect]     kill alice|venue on|off
+//! risk alice|all BTCUSDT|all [notional 1000] [orders 5] [day 100] [collar 0.1] | none
+//! rules BTCUSDT [range 0.5..2] [reference 100] [band 0.05] [over 5] [auction 30s]
+//!     [buckets 10x1000ms] | none
+//! calendar BTCUSDT mon-fri 09:30:00 OPENING_AUCTION mon,tue 09:35:00 TRADING … | none
+//! tick    join    genesis    time +60s    time 09:30:00
 //! ```
 //! A symbol stands after the verb (`alice buy BTCUSDT 5`); without one it is the first instrument.
 //! `slot=1`, `number=again|skip|stale` and `deadline=-1ms` may end any line.
 
 use app::market::{Numbering, Step};
-use app::story::{ACCOUNT_PERMISSIONS, AUTOMATIC, FLAGS, KEY_PERMISSIONS};
+use app::story::{ACCOUNT_PERMISSIONS, AUTOMATIC, FLAGS, KEY_PERMISSIONS, WEEKDAYS, WEEKS};
 use protocol::command::*;
 use protocol::instrument::{InstrumentDefinition, LotSize, PriceFilter, Symbol, filter};
 use protocol::*;
@@ -30,6 +39,8 @@ pub(crate) struct Language {
     automatic: u64,
     /// Time told by lines since the last command.
     advance_ns: u64,
+    /// Stored time of the last command.
+    now: Stamp,
 }
 
 type Parsed<T> = Result<T, String>;
@@ -83,6 +94,7 @@ impl Language {
 
     pub(crate) fn observe(&mut self, event: &Event) {
         match event {
+            Event::CommandBegan(it) => self.now = it.stamp,
             Event::AccountDefined(it) => {
                 self.accounts.insert(it.name.as_str().into(), it.account);
             }
@@ -106,7 +118,11 @@ impl Language {
         };
         let deadline_ns = words.option("deadline").map(parse_time).transpose()?;
         if words.take("time") {
-            self.advance_ns += parse_time(words.next("a time")?)? as u64;
+            let time = words.next("a time")?;
+            self.advance_ns += match time.contains(':') {
+                true => self.until(parse_second(time)?),
+                false => parse_time(time)? as u64,
+            };
             words.end()?;
             return Ok(None);
         }
@@ -124,7 +140,34 @@ impl Language {
                 let rules = key_number(words, "rules", engine::RULES_VERSION)?;
                 Genesis { envelope, seed: key_number(words, "seed", 1)?, rules }.into()
             }
-            "rules" => SetRules { envelope, rules: next_number(words)? }.into(),
+            "rules" if words.peek().parse::<u32>().is_ok() => {
+                SetRules { envelope, rules: next_number(words)? }.into()
+            }
+            "rules" => {
+                let symbol = next_name(words)?;
+                SetTradingRules { envelope, symbol, rules: parse_trading_rules(words)? }.into()
+            }
+            "calendar" => {
+                let symbol = next_name(words)?;
+                SetCalendar { envelope, symbol, entries: parse_calendar(words)? }.into()
+            }
+            "risk" => {
+                let (account, symbol) = (name_or_all(words)?, name_or_all(words)?);
+                SetRiskLimits { envelope, account, symbol, limits: parse_risk(words)? }.into()
+            }
+            "kill" => {
+                let account = match words.take("venue") {
+                    true => Text::EMPTY,
+                    false => next_name(words)?,
+                };
+                let engaged = match words.next("on or off")? {
+                    "on" => true,
+                    "off" => false,
+                    other => return Err(format!("`{other}`: on or off")),
+                };
+                SetKillSwitch { envelope, account, engaged }.into()
+            }
+            "mass" => self.parse_mass_cancel(words)?,
             "tick" => Tick { envelope }.into(),
             "join" => GatewayJoined { envelope, nonce: key_number(words, "nonce", 1)? }.into(),
             "instrument" => {
@@ -174,7 +217,9 @@ impl Language {
                 envelope,
                 limits: VenueLimits {
                     open_orders_max: next_number(words)?,
-                    ..VenueLimits::default()
+                    algo_orders_max: key_number(words, "algo_orders_max", 0)?,
+                    iceberg_orders_max: key_number(words, "iceberg_orders_max", 0)?,
+                    order_lists_max: key_number(words, "order_lists_max", 0)?,
                 },
             }
             .into(),
@@ -214,7 +259,18 @@ impl Language {
                 let restrictions = take_restrictions(words);
                 let id = words.option("id").map(name).transpose()?;
                 let cancel_id = words.option("as").map(name).transpose()?;
-                let instrument = self.next_instrument(words)?;
+                let instrument = self.next_instrument(words, InstrumentId(1))?;
+                if words.take("list") {
+                    return Ok(CancelOrderList {
+                        envelope,
+                        account,
+                        instrument,
+                        list_client_order_id: option_name(words, "list")?.unwrap_or(Text::EMPTY),
+                        list: next_list(words)?,
+                        cancel_client_order_id: cancel_id.unwrap_or(Text::EMPTY),
+                    }
+                    .into());
+                }
                 if words.take("all") {
                     return Ok(CancelAllOrders { envelope, account, instrument }.into());
                 }
@@ -242,7 +298,7 @@ impl Language {
                     Some(id) => id,
                     None => self.automatic_id()?,
                 };
-                let instrument = self.next_instrument(words)?;
+                let instrument = self.next_instrument(words, InstrumentId(1))?;
                 let order = next_order(words)?;
                 let quantity = Quantity(key_units(words, "to")?);
                 AmendOrder {
@@ -256,14 +312,24 @@ impl Language {
                 }
                 .into()
             }
+            "move" => {
+                words.take("move");
+                let instrument = self.next_instrument(words, InstrumentId(1))?;
+                let order = next_order(words)?;
+                let quantity = Quantity(key_units(words, "to")?);
+                let price = Price(key_units(words, "@")?);
+                ReplaceOrder { envelope, account, instrument, order, price, quantity }.into()
+            }
+            "oco" | "oto" | "otoco" | "opo" | "opoco" => self.parse_list(account, words)?,
             "replace" => {
                 words.take("replace");
                 let with = words.0.iter().position(|word| *word == "with");
                 let with = with.ok_or("`with` and the new order are missing")?;
                 let mut new = Words(words.0.split_off(with));
                 new.take("with");
+                let (request, terms) = self.parse_request(account, InstrumentId(1), &mut new)?;
                 let command = CancelReplace {
-                    terms: OrderTerms::NONE,
+                    terms,
                     envelope,
                     mode: match words.flag("allow_failure") {
                         true => CancelReplaceMode::AllowFailure,
@@ -274,19 +340,73 @@ impl Language {
                         .unwrap_or(Text::EMPTY),
                     cancel_client_order_id: option_name(words, "as")?.unwrap_or(Text::EMPTY),
                     cancel_order: next_order(words)?,
-                    request: self.parse_request(account, &mut new)?,
+                    request,
                 };
                 new.end()?;
                 command.into()
             }
             _ => {
-                let dry_run = words.flag("dry");
-                NewOrder { envelope, request: self.parse_request(account, words)?, dry_run }.into()
+                let (dry_run, without) = (words.flag("dry"), words.flag("without_terms"));
+                let (request, terms) = self.parse_request(account, InstrumentId(1), words)?;
+                match terms == OrderTerms::NONE && !without {
+                    true => NewOrder { envelope, request, dry_run }.into(),
+                    false => NewOrderWithTerms { envelope, request, terms, dry_run }.into(),
+                }
             }
         })
     }
 
-    fn parse_request(&mut self, account: AccountId, words: &mut Words<'_>) -> Parsed<OrderRequest> {
+    fn parse_list(&mut self, account: AccountId, words: &mut Words<'_>) -> Parsed<Command> {
+        let kind = next_word(words)?;
+        let list_client_order_id = match option_name(words, "list")? {
+            Some(id) => id,
+            None => self.automatic_id()?,
+        };
+        let instrument = self.next_instrument(words, InstrumentId(1))?;
+        let mut orders = [ListedOrder::EMPTY; LISTED_ORDERS_MAX];
+        let mut places = orders.iter_mut();
+        while !words.0.is_empty() {
+            let end = words.0.iter().position(|word| *word == "/").unwrap_or(words.0.len());
+            let rest = words.0.split_off(end);
+            let by = match words.take("by") {
+                true => self.account(words.next("an account")?)?,
+                false => account,
+            };
+            let (request, terms) = self.parse_request(by, instrument, words)?;
+            words.end()?;
+            *places.next().ok_or("too many orders")? = ListedOrder { request, terms };
+            *words = Words(rest);
+            words.take("/");
+        }
+        let envelope = Envelope::INTERNAL;
+        Ok(NewOrderList { envelope, account, instrument, kind, list_client_order_id, orders }
+            .into())
+    }
+
+    fn parse_mass_cancel(&mut self, words: &mut Words<'_>) -> Parsed<Command> {
+        if !words.take("cancel") {
+            return Err("`mass` goes with `cancel`".into());
+        }
+        let account = match words.take("all") {
+            true => AccountId::NONE,
+            false => self.account(words.next("an account")?)?,
+        };
+        let cause = match words.flag("disconnect") {
+            true => MassCancelCause::Disconnect,
+            false => MassCancelCause::Administrator,
+        };
+        let instrument = self.next_instrument(words, InstrumentId::NONE)?;
+        Ok(MassCancel { envelope: Envelope::INTERNAL, account, instrument, cause }.into())
+    }
+
+    /// An order; on the instrument `other` if it names none.
+    fn parse_request(
+        &mut self,
+        account: AccountId,
+        other: InstrumentId,
+        words: &mut Words<'_>,
+    ) -> Parsed<(OrderRequest, OrderTerms)> {
+        let terms = parse_terms(words)?;
         let client_order_id = match option_name(words, "id")? {
             Some(id) => id,
             None => self.automatic_id()?,
@@ -313,7 +433,7 @@ impl Language {
             Err(_) => OrderKind::Limit,
         };
         let side = next_word(words)?;
-        let instrument = self.next_instrument(words)?;
+        let instrument = self.next_instrument(words, other)?;
         let quantity_unit = match words.take("quote") {
             true => QuantityUnit::Quote,
             false => QuantityUnit::Base,
@@ -321,7 +441,7 @@ impl Language {
         let quantity = Quantity(parse_units(words.next("a quantity")?)?);
         let price = if words.take("@") { parse_units(words.next("a price")?)? } else { 0 };
         let stop = if words.take("stop") { parse_units(words.next("a price")?)? } else { 0 };
-        Ok(OrderRequest {
+        let request = OrderRequest {
             account,
             instrument,
             side,
@@ -335,7 +455,14 @@ impl Language {
             client_order_id,
             strategy_id,
             strategy_type,
-        })
+        };
+        Ok((request, terms))
+    }
+
+    /// From now until this second of a day comes next.
+    fn until(&self, second: u32) -> u64 {
+        let now = (self.now.0 + self.advance_ns) % DAY_NS;
+        (u64::from(second) * SECOND_NS + DAY_NS - now - 1) % DAY_NS + 1
     }
 
     /// The account of a name, or of `account:ID`.
@@ -346,8 +473,8 @@ impl Language {
         self.accounts.get(word).copied().ok_or_else(|| format!("no command or account `{word}`"))
     }
 
-    /// The instrument of a symbol or of `instrument:ID`, if the next word is one; else the first.
-    fn next_instrument(&self, words: &mut Words<'_>) -> Parsed<InstrumentId> {
+    /// The instrument of a symbol or of `instrument:ID`, if the next word is one.
+    fn next_instrument(&self, words: &mut Words<'_>, other: InstrumentId) -> Parsed<InstrumentId> {
         let word = words.peek();
         let id = match word.strip_prefix("instrument:") {
             Some(id) => Some(InstrumentId(parse_number(id)?)),
@@ -356,8 +483,109 @@ impl Language {
         if id.is_some() {
             words.next("a symbol")?;
         }
-        Ok(id.unwrap_or(InstrumentId(1)))
+        Ok(id.unwrap_or(other))
     }
+}
+
+fn parse_terms(words: &mut Words<'_>) -> Parsed<OrderTerms> {
+    let mut terms = OrderTerms::NONE;
+    if let Some(iceberg) = words.option("iceberg") {
+        terms.iceberg = Quantity(parse_units(iceberg)?);
+    }
+    if let Some(delta) = words.option("trailing") {
+        terms.trailing_delta = parse_number(delta)?;
+    }
+    if let Some(peg) = words.option("peg") {
+        let (peg, level) = peg.split_once('+').unwrap_or((peg, "0"));
+        terms.peg = match peg {
+            "none" => PegPrice::None,
+            "primary" => PegPrice::Primary,
+            "market" => PegPrice::Market,
+            _ => return Err(format!("peg={peg}: primary or market")),
+        };
+        terms.peg_level = parse_number(level)?;
+    }
+    Ok(terms)
+}
+
+// Rules and limits.
+
+const DAY_NS: u64 = 86_400 * SECOND_NS;
+
+fn parse_risk(words: &mut Words<'_>) -> Parsed<RiskLimits> {
+    let mut limits = RiskLimits::default();
+    words.take("none");
+    while let Ok(key) = words.next("a limit") {
+        let value = words.next("a value")?;
+        match key {
+            "notional" => limits.order_notional_max = Amount(parse_signed(value)?),
+            "orders" => limits.open_orders_max = parse_number(value)?,
+            "day" => limits.day_quantity_max = Amount(parse_signed(value)?),
+            "collar" => limits.collar = parse_units(value)?,
+            _ => return Err(format!("`{key}` is no limit of risk")),
+        }
+    }
+    Ok(limits)
+}
+
+fn parse_trading_rules(words: &mut Words<'_>) -> Parsed<TradingRules> {
+    let mut rules = TradingRules::default();
+    words.take("none");
+    while let Ok(key) = words.next("a rule") {
+        let value = words.next("a value")?;
+        match key {
+            "range" => {
+                let (bid, ask) = value.split_once(',').unwrap_or((value, value));
+                (rules.bid_limit_down, rules.bid_limit_up, _) = parse_grid(bid)?;
+                (rules.ask_limit_down, rules.ask_limit_up, _) = parse_grid(ask)?;
+            }
+            "reference" => rules.external_reference = Price(parse_units(value)?),
+            "band" => rules.volatility_band = parse_units(value)?,
+            "over" => rules.volatility_minutes = parse_number(value)?,
+            "auction" => {
+                let seconds = value.strip_suffix('s').ok_or("auction: a time such as 30s")?;
+                rules.volatility_auction_s = parse_number(seconds)?;
+            }
+            "buckets" => {
+                let both = value.strip_suffix("ms").and_then(|it| it.split_once('x'));
+                let (count, width) = both.ok_or("buckets: COUNTxWIDTHms")?;
+                rules.bucket_count = parse_number(count)?;
+                rules.bucket_width_ms = parse_number(width)?;
+            }
+            _ => return Err(format!("`{key}` is no rule of trading")),
+        }
+    }
+    Ok(rules)
+}
+
+fn parse_calendar(words: &mut Words<'_>) -> Parsed<Calendar> {
+    let mut entries = [CalendarEntry::NONE; CALENDAR_ENTRIES_MAX];
+    words.take("none");
+    let mut places = entries.iter_mut();
+    while let Ok(days) = words.next("days") {
+        let weekdays = match WEEKS.iter().find(|(_, word)| *word == days) {
+            Some((days, _)) => *days,
+            None => parse_set(days, WEEKDAYS)? as u8,
+        };
+        let second = parse_second(words.next("a time")?)?;
+        let status = next_word(words)?;
+        let place = places.next().ok_or("too many entries")?;
+        *place = CalendarEntry { weekdays, second, status };
+    }
+    Ok(entries)
+}
+
+/// `HH:MM:SS`
+fn parse_second(text: &str) -> Parsed<u32> {
+    let parts: Vec<u32> = text.split(':').map(parse_number).collect::<Parsed<_>>()?;
+    match parts[..] {
+        [hours, minutes, seconds] => Ok(hours * 3_600 + minutes * 60 + seconds),
+        _ => Err(format!("`{text}` is not a time of day such as 09:30:00")),
+    }
+}
+
+fn name_or_all<const N: usize>(words: &mut Words<'_>) -> Parsed<Text<N>> {
+    if words.take("all") { Ok(Text::EMPTY) } else { next_name(words) }
 }
 
 // Definitions.
@@ -426,6 +654,20 @@ fn parse_setting(
             filters.market_lot_size = parse_lot(value)?;
             filters.present |= filter::MARKET_LOT_SIZE;
         }
+        "percent_price" => {
+            let band = &mut filters.percent_price;
+            (band.multiplier_down, band.multiplier_up, _) = parse_grid(value)?;
+            band.average_minutes = key_number(words, "over", 0)?;
+            filters.present |= filter::PERCENT_PRICE;
+        }
+        "trailing_delta" => {
+            let (above, below) =
+                value.split_once(',').ok_or("MIN..MAX,MIN..MAX above and below")?;
+            let delta = &mut filters.trailing_delta;
+            (delta.min_above, delta.max_above) = parse_range(above)?;
+            (delta.min_below, delta.max_below) = parse_range(below)?;
+            filters.present |= filter::TRAILING_DELTA;
+        }
         "percent" => {
             let (bid, ask) = value.split_once(',').ok_or("DOWN..UP,DOWN..UP of bids and asks")?;
             let band = &mut filters.percent_price_by_side;
@@ -460,6 +702,22 @@ fn parse_setting(
             filters.max_num_order_amends = parse_number(value)?;
             filters.present |= filter::MAX_NUM_ORDER_AMENDS;
         }
+        "iceberg_parts" => {
+            filters.iceberg_parts = parse_number(value)?;
+            filters.present |= filter::ICEBERG_PARTS;
+        }
+        "max_algo_orders" => {
+            filters.max_num_algo_orders = parse_number(value)?;
+            filters.present |= filter::MAX_NUM_ALGO_ORDERS;
+        }
+        "max_iceberg_orders" => {
+            filters.max_num_iceberg_orders = parse_number(value)?;
+            filters.present |= filter::MAX_NUM_ICEBERG_ORDERS;
+        }
+        "max_lists" => {
+            filters.max_num_order_lists = parse_number(value)?;
+            filters.present |= filter::MAX_NUM_ORDER_LISTS;
+        }
         "filters" => filters.present |= parse_number::<u32>(value)?,
         _ => return Err("no such setting of an instrument".into()),
     }
@@ -472,6 +730,12 @@ fn parse_grid(text: &str) -> Parsed<(u64, u64, u64)> {
     let (min, max) = bounds.split_once("..").ok_or("MIN..MAX")?;
     let number = |text: &str| if text.is_empty() { Ok(0) } else { parse_units(text) };
     Ok((number(min)?, number(max)?, number(step)?))
+}
+
+/// `MIN..MAX`, whole numbers.
+fn parse_range(text: &str) -> Parsed<(u32, u32)> {
+    let (min, max) = text.split_once("..").ok_or("MIN..MAX")?;
+    Ok((parse_number(min)?, parse_number(max)?))
 }
 
 fn parse_lot(text: &str) -> Parsed<LotSize> {
@@ -513,7 +777,7 @@ macro_rules! word {
         fn parse_text(text: &str) -> Option<$name> { $name::parse(text) }
     })* };
 }
-word!(Side OrderKind TimeInForce StpMode InstrumentStatus KeyKind FeeScope RateLimitKind RateLimitInterval);
+word!(OrderListKind Side OrderKind TimeInForce StpMode InstrumentStatus KeyKind FeeScope RateLimitKind RateLimitInterval);
 
 fn parse_word<W: Word>(text: &str) -> Parsed<W> {
     W::parse_text(&text.to_ascii_uppercase())
@@ -540,6 +804,17 @@ fn next_order(words: &mut Words<'_>) -> Parsed<OrderId> {
             parse_number(id).map(OrderId)
         }
         None => Ok(OrderId::NONE),
+    }
+}
+
+/// `LID`, or none.
+fn next_list(words: &mut Words<'_>) -> Parsed<OrderListId> {
+    match words.peek().strip_prefix('L') {
+        Some(id) => {
+            words.next("a list")?;
+            parse_number(id).map(OrderListId)
+        }
+        None => Ok(OrderListId::NONE),
     }
 }
 
@@ -599,7 +874,7 @@ fn parse_signed(text: &str) -> Parsed<i128> {
     Ok(if bare.len() < text.len() { -units } else { units })
 }
 
-/// `+60s`, `-1ms`: seconds, minutes, milliseconds, nanoseconds.
+/// `+60s`, `-1ms`: hours, minutes, seconds, milliseconds, nanoseconds.
 fn parse_time(text: &str) -> Parsed<i64> {
     let split = text.rfind(|last: char| last.is_ascii_digit()).map_or(0, |last| last + 1);
     let (number, unit) = text.split_at(split);
@@ -608,6 +883,7 @@ fn parse_time(text: &str) -> Parsed<i64> {
         "ms" => MILLISECOND_NS,
         "s" => SECOND_NS,
         "m" => MINUTE_NS,
+        "h" => 60 * MINUTE_NS,
         _ => return Err(format!("`{text}` is not a time such as +60s")),
     };
     Ok(parse_number::<i64>(number)? * unit_ns as i64)
@@ -621,7 +897,12 @@ mod tests {
 
     #[test]
     fn what_a_story_asks_is_read_back_as_it_was_written() {
-        let mut log = RandomLog::new(3, Shape { accounts: 6, ..Shape::default() });
+        let shape = Shape { accounts: 6, ..Shape::default() };
+        read_back(RandomLog::new(3, shape));
+        read_back(RandomLog::extended(4, shape));
+    }
+
+    fn read_back(mut log: RandomLog) {
         let (mut slots, mut model) = (Slots::new(), crate::model::Model::new());
         let (mut story, mut language) = (Story::new(), Language::new());
         for sequence in 1..4_000 {
@@ -653,6 +934,9 @@ mod tests {
             ("account:1 buy 5 @ 1 quickly", "`quickly` is not understood here"),
             ("account:1 buy five", "`five` is not a decimal number"),
             ("time 5", "`5` is not a time such as +60s"),
+            ("kill venue", "the line ends before on or off"),
+            ("account:1 buy 1 peg=best", "peg=best: primary or market"),
+            ("calendar BTCUSDT daily 9 TRADING", "`9` is not a time of day such as 09:30:00"),
         ] {
             assert_eq!(language.parse(line).err().as_deref(), Some(wrong), "{line}");
         }

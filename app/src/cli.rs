@@ -37,6 +37,19 @@ pub enum Command {
         #[arg(long)]
         quiet: bool,
     },
+    /// Tell the life of an order: checks, place in the queue, fills, why it was not filled
+    Explain {
+        /// Data folder
+        data: PathBuf,
+        /// Order id, or client order id (`id:7` where it is a number)
+        order: String,
+        /// Print every change of the queue, not the first and last ones
+        #[arg(long)]
+        all: bool,
+        /// Print a JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Check every frame, record, sum and snapshot; exit 1 when something is broken
     Verify {
         /// Data folder

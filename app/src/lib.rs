@@ -7,6 +7,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod events;
+pub mod explain;
 pub mod import;
 
 pub mod load;

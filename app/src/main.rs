@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use app::cli::{Bench, Capture, Cli, Command};
+use app::explain::{self, Form};
 use app::simulate::Orders;
 use app::{capture, commands, load, ops, replay, serve, verify};
 use clap::Parser;
@@ -61,6 +62,9 @@ fn run(command: Command) -> Result<bool> {
         Command::Instruments(instruments) => commands::instruments(&instruments, out)?,
         Command::Replay { data, to, quiet } => {
             replay::replay(&data, to, quiet, out).map(|_| true)?
+        }
+        Command::Explain { data, order, all, json } => {
+            explain::explain(&data, &order, Form { all, json }, out).map(|()| true)?
         }
         Command::Verify { data } => verify::verify(&data, out)?,
         Command::Inspect { data } => verify::inspect(&data, out).map(|()| true)?,

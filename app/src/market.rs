@@ -404,14 +404,6 @@ impl Market {
         }
     }
 
-    /// A market that also sends what only an extended one does.
-    ///
-    /// # Panics
-    /// As [`Market::new`].
-    pub fn extended(seed: u64, shape: Shape, accounts: Range<u32>) -> Market {
-        Market { extended: true, ..Market::new(seed, shape, accounts) }
-    }
-
     /// The next command; the caller fills in its origin and its deadline.
     #[expect(clippy::should_implement_trait, reason = "it never ends, and it is shown events")]
     pub fn next(&mut self) -> Command {

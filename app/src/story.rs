@@ -1,5 +1,5 @@
 //! Events and commands as a story that people read: one line each, with the names of accounts,
-//! symbols and assets that earlier events told. Orders are `#id`, trades `$id`.
+//! symbols and assets that earlier events told. Orders are `#id`, lists `Lid`, trades `$id`.
 //!
 //! `outcry replay` prints it and the golden stories of the tests are compared with it. It shows no
 //! key's secret, no ids of executions and book updates, and no client order id that a gateway made
@@ -11,17 +11,6 @@ use protocol::instrument::{InstrumentDefinition, LotSize, PriceFilter, filter, f
 use protocol::*;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-
-/// Filters that a definition is told with; the others are told by their bits.
-const TOLD: u32 = filter::PRICE
-    | filter::PERCENT_PRICE_BY_SIDE
-    | filter::LOT_SIZE
-    | filter::MARKET_LOT_SIZE
-    | filter::MIN_NOTIONAL
-    | filter::NOTIONAL
-    | filter::MAX_NUM_ORDERS
-    | filter::MAX_POSITION
-    | filter::MAX_NUM_ORDER_AMENDS;
 
 /// Client order ids that begin so were made by a gateway.
 pub const AUTOMATIC: &str = "auto";
@@ -69,6 +58,17 @@ impl Story {
             | Event::OrderAmended(_)
             | Event::OrderReplaced(_)
             | Event::OrderTested(_) => self.write_order_event(event, out),
+            Event::OrderAcceptedWithTerms(_)
+            | Event::OrderListAccepted(_)
+            | Event::OrderListDone(_)
+            | Event::OrderActivated(_)
+            | Event::OrderPegged(_)
+            | Event::OrderRefused(_)
+            | Event::TrailingStarted(_)
+            | Event::IcebergRefilled(_) => self.write_terms_event(event, out),
+            Event::IndicativeChanged(_)
+            | Event::AuctionUncrossed(_)
+            | Event::TradingInterrupted(_) => self.write_auction_event(event, out),
             Event::MatchPrevented(it) => self.write_prevented(it, out),
             Event::Trade(it) => self.write_trade(it, out),
             Event::BookChanged(it) => {
@@ -147,8 +147,29 @@ impl Story {
                 write!(out, "limit {} {}", it.kind, it.limit)?;
                 write!(out, " per {} {}", it.interval_count, it.interval)
             }
-            Event::VenueLimitsSet(it) => {
-                write!(out, "open_orders_max {}", it.limits.open_orders_max)
+            Event::VenueLimitsSet(it) => write_venue_limits(&it.limits, out),
+            Event::RiskLimitsSet(it) => {
+                let symbol = match it.instrument {
+                    InstrumentId::NONE => "all".into(),
+                    id => self.symbol(id),
+                };
+                write!(out, "risk {} {symbol}", self.account_or_all(it.account))?;
+                write_risk_limits(&it.limits, out)
+            }
+            Event::KillSwitchSet(it) => {
+                let of = match it.account {
+                    AccountId::NONE => "venue".into(),
+                    id => self.account(id),
+                };
+                write!(out, "kill {of} {}", on_or_off(it.engaged))
+            }
+            Event::TradingRulesSet(it) => {
+                write!(out, "rules {}", self.symbol(it.instrument))?;
+                write_trading_rules(&it.rules, out)
+            }
+            Event::CalendarSet(it) => {
+                write!(out, "calendar {}", self.symbol(it.instrument))?;
+                write_calendar(&it.entries, out)
             }
             Event::TransferExecuted(it) => {
                 let (account, asset) = (self.account(it.account), self.asset(it.asset));
@@ -163,7 +184,7 @@ impl Story {
         match event {
             Event::OrderAccepted(it) => {
                 write!(out, "accepted #{} {} ", it.order, self.account(it.request.account))?;
-                self.write_request(&it.request, out)
+                self.write_request(&it.request, &OrderTerms::NONE, out)
             }
             Event::OrderTriggered(it) => write!(out, "triggered #{}", it.order),
             Event::OrderTested(it) => write!(out, "would be accepted{}", self.at(it.instrument)),
@@ -223,6 +244,75 @@ impl Story {
         }
     }
 
+    fn write_terms_event(&self, event: &Event, out: &mut impl Write) -> fmt::Result {
+        match event {
+            Event::OrderAcceptedWithTerms(it) => {
+                write!(out, "accepted #{} {} ", it.order, self.account(it.request.account))?;
+                self.write_request(&it.request, &it.terms, out)?;
+                write_pegged(it.pegged_price, out)?;
+                out.write_str(if it.is_pending { ", pending" } else { "" })
+            }
+            Event::OrderListAccepted(it) => {
+                let kind = it.kind.as_str().to_ascii_lowercase();
+                let (account, at) = (self.account(it.account), self.at(it.instrument));
+                write!(out, "list L{} {account} {kind}{at} of", it.list)?;
+                for order in it.orders.iter().filter(|order| **order != OrderId::NONE) {
+                    write!(out, " #{order}")?;
+                }
+                match it.list_client_order_id.as_str().starts_with(AUTOMATIC) {
+                    true => Ok(()),
+                    false => write!(out, " list={}", it.list_client_order_id),
+                }
+            }
+            Event::OrderListDone(it) => write!(out, "list L{} done", it.list),
+            Event::OrderActivated(it) => {
+                write!(out, "activated #{} with {}", it.order, short(it.quantity))?;
+                write_pegged(it.pegged_price, out)
+            }
+            Event::OrderPegged(it) => write!(out, "pegged #{} at {}", it.order, short(it.price)),
+            Event::OrderRefused(it) => write!(out, "refused #{}: {}", it.order, it.reason),
+            Event::TrailingStarted(it) => {
+                write!(out, "trailing #{} from {}", it.order, short(it.price))
+            }
+            Event::IcebergRefilled(it) => {
+                write!(out, "refilled #{} shows {}", it.order, short(it.quantity))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_auction_event(&self, event: &Event, out: &mut impl Write) -> fmt::Result {
+        match event {
+            Event::IndicativeChanged(it) => {
+                write!(out, "auction{} would trade ", self.at(it.instrument))?;
+                if it.price.is_zero() {
+                    return out.write_str("nothing");
+                }
+                write!(out, "{} @ {}", short(it.quantity), short(it.price))?;
+                if !it.surplus.is_zero() {
+                    write!(out, ", surplus {} {}", word(it.surplus_side), short(it.surplus))?;
+                }
+                match it.reference.is_zero() {
+                    true => Ok(()),
+                    false => write!(out, ", last {}", short(it.reference)),
+                }
+            }
+            Event::AuctionUncrossed(it) => {
+                write!(out, "uncrossed{} ", self.at(it.instrument))?;
+                match it.price.is_zero() {
+                    true => out.write_str("nothing"),
+                    false => write!(out, "{} @ {}", short(it.quantity), short(it.price)),
+                }
+            }
+            Event::TradingInterrupted(it) => {
+                write!(out, "interrupted{} at {}", self.at(it.instrument), short(it.price))?;
+                write!(out, ", average {}, until ", short(it.reference))?;
+                write_second(it.until.0 / SECOND_NS % DAY_S, out)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn write_trade(&self, trade: &Trade, out: &mut impl Write) -> fmt::Result {
         let Trade { instrument, trade: id, quantity, price, quote, .. } = *trade;
         write!(out, "trade{} ${id} {} @ {}", self.at(instrument), short(quantity), short(price))?;
@@ -257,6 +347,10 @@ impl Story {
 
     fn account(&self, id: AccountId) -> String {
         self.accounts.get(&id).cloned().unwrap_or_else(|| format!("account:{id}"))
+    }
+
+    fn account_or_all(&self, id: AccountId) -> String {
+        if id == AccountId::NONE { "all".into() } else { self.account(id) }
     }
 
     fn asset(&self, id: AssetId) -> String {
@@ -310,8 +404,22 @@ impl Story {
                 write!(out, "limit {} {}", it.kind, it.limit)?;
                 write!(out, " per {} {}", it.interval_count, it.interval)
             }
-            Command::SetVenueLimits(it) => {
-                write!(out, "open_orders_max {}", it.limits.open_orders_max)
+            Command::SetVenueLimits(it) => write_venue_limits(&it.limits, out),
+            Command::SetRiskLimits(it) => {
+                write!(out, "risk {} {}", or_all(&it.account), or_all(&it.symbol))?;
+                write_risk_limits(&it.limits, out)
+            }
+            Command::SetKillSwitch(it) => {
+                let of = if it.account.is_empty() { "venue" } else { it.account.as_str() };
+                write!(out, "kill {of} {}", on_or_off(it.engaged))
+            }
+            Command::SetTradingRules(it) => {
+                write!(out, "rules {}", named(&it.symbol))?;
+                write_trading_rules(&it.rules, out)
+            }
+            Command::SetCalendar(it) => {
+                write!(out, "calendar {}", named(&it.symbol))?;
+                write_calendar(&it.entries, out)
             }
             Command::Transfer(it) => {
                 let verb = match it.direction {
@@ -337,8 +445,40 @@ impl Story {
         match command {
             Command::NewOrder(it) => {
                 write!(out, "{} ", self.account(it.request.account))?;
-                self.write_request(&it.request, out)?;
+                self.write_request(&it.request, &OrderTerms::NONE, out)?;
                 out.write_str(if it.dry_run { " dry" } else { "" })
+            }
+            Command::NewOrderWithTerms(it) => {
+                write!(out, "{} ", self.account(it.request.account))?;
+                self.write_request(&it.request, &it.terms, out)?;
+                // Says which command it is where the terms do not.
+                out.write_str(if it.terms == OrderTerms::NONE { " without_terms" } else { "" })?;
+                out.write_str(if it.dry_run { " dry" } else { "" })
+            }
+            Command::NewOrderList(it) => self.write_list(it, out),
+            Command::CancelOrderList(it) => {
+                let at = self.at(it.instrument);
+                write!(out, "{} cancel{at} list", self.account(it.account))?;
+                if it.list != OrderListId::NONE {
+                    write!(out, " L{}", it.list)?;
+                }
+                if !it.list_client_order_id.is_empty() {
+                    write!(out, " list={}", it.list_client_order_id)?;
+                }
+                match it.cancel_client_order_id.is_empty() {
+                    true => Ok(()),
+                    false => write!(out, " as={}", it.cancel_client_order_id),
+                }
+            }
+            Command::MassCancel(it) => {
+                write!(out, "mass cancel {}", self.account_or_all(it.account))?;
+                if it.instrument != InstrumentId::NONE {
+                    write!(out, " {}", self.symbol(it.instrument))?;
+                }
+                match it.cause {
+                    MassCancelCause::Administrator => Ok(()),
+                    MassCancelCause::Disconnect => out.write_str(" disconnect"),
+                }
             }
             Command::CancelOrder(it) => {
                 write!(
@@ -370,7 +510,7 @@ impl Story {
                     out.write_str(" allow_failure")?;
                 }
                 out.write_str(" with ")?;
-                self.write_request(&it.request, out)
+                self.write_request(&it.request, &it.terms, out)
             }
             Command::AmendOrder(it) => {
                 write!(out, "{} amend{}", self.account(it.account), self.at(it.instrument))?;
@@ -391,36 +531,201 @@ impl Story {
         }
     }
 
-    fn write_request(&self, request: &OrderRequest, out: &mut impl Write) -> fmt::Result {
-        let OrderRequest { kind, side, quantity, price, stop_price, .. } = *request;
-        if kind != OrderKind::Limit {
-            write!(out, "{} ", kind.as_str().to_ascii_lowercase())?;
+    /// `alice oco sell … / sell … list=id`: orders in the order of the command.
+    fn write_list(&self, command: &NewOrderList, out: &mut impl Write) -> fmt::Result {
+        let NewOrderList { account, instrument, kind, orders, .. } = command;
+        let kind = kind.as_str().to_ascii_lowercase();
+        write!(out, "{} {kind}{}", self.account(*account), self.at(*instrument))?;
+        let used = orders.iter().rposition(|it| *it != ListedOrder::EMPTY).map_or(0, |at| at + 1);
+        for (at, ListedOrder { request, terms }) in orders[..used].iter().enumerate() {
+            out.write_str(if at == 0 { " " } else { " / " })?;
+            if request.account != *account {
+                write!(out, "by {} ", self.account(request.account))?;
+            }
+            let symbol = match request.instrument == *instrument {
+                true => String::new(),
+                false => format!(" {}", self.symbol(request.instrument)),
+            };
+            write_request_at(request, terms, &symbol, out)?;
         }
-        write!(out, "{}{} ", word(side), self.at(request.instrument))?;
-        if request.quantity_unit == QuantityUnit::Quote {
-            out.write_str("quote ")?;
-        }
-        write!(out, "{}", short(quantity))?;
-        if kind.is_limit() || !price.is_zero() {
-            write!(out, " @ {}", short(price))?;
-        }
-        if kind.is_contingent() || !stop_price.is_zero() {
-            write!(out, " stop {}", short(stop_price))?;
-        }
-        if request.time_in_force != TimeInForce::Gtc {
-            write!(out, " {}", request.time_in_force.as_str().to_ascii_lowercase())?;
-        }
-        if request.stp_mode != StpMode::None {
-            write!(out, " stp={}", request.stp_mode.as_str().to_ascii_lowercase())?;
-        }
-        if (request.strategy_id, request.strategy_type) != (0, 0) {
-            write!(out, " strategy={}/{}", request.strategy_id, request.strategy_type)?;
-        }
-        match request.client_order_id.as_str().starts_with(AUTOMATIC) {
+        match command.list_client_order_id.as_str().starts_with(AUTOMATIC) {
             true => Ok(()),
-            false => write!(out, " id={}", named(&request.client_order_id)),
+            false => write!(out, " list={}", named(&command.list_client_order_id)),
         }
     }
+
+    fn write_request(
+        &self,
+        request: &OrderRequest,
+        terms: &OrderTerms,
+        out: &mut impl Write,
+    ) -> fmt::Result {
+        write_request_at(request, terms, &self.at(request.instrument), out)
+    }
+}
+
+/// An order on the instrument that `symbol` says: empty, or with a space before it.
+fn write_request_at(
+    request: &OrderRequest,
+    terms: &OrderTerms,
+    symbol: &str,
+    out: &mut impl Write,
+) -> fmt::Result {
+    let OrderRequest { kind, side, quantity, price, stop_price, .. } = *request;
+    if kind != OrderKind::Limit {
+        write!(out, "{} ", kind.as_str().to_ascii_lowercase())?;
+    }
+    write!(out, "{}{symbol} ", word(side))?;
+    if request.quantity_unit == QuantityUnit::Quote {
+        out.write_str("quote ")?;
+    }
+    write!(out, "{}", short(quantity))?;
+    if kind.is_limit() && terms.peg == PegPrice::None || !price.is_zero() {
+        write!(out, " @ {}", short(price))?;
+    }
+    if kind.is_contingent() && terms.trailing_delta == 0 || !stop_price.is_zero() {
+        write!(out, " stop {}", short(stop_price))?;
+    }
+    if request.time_in_force != TimeInForce::Gtc {
+        write!(out, " {}", request.time_in_force.as_str().to_ascii_lowercase())?;
+    }
+    if request.stp_mode != StpMode::None {
+        write!(out, " stp={}", request.stp_mode.as_str().to_ascii_lowercase())?;
+    }
+    if (request.strategy_id, request.strategy_type) != (0, 0) {
+        write!(out, " strategy={}/{}", request.strategy_id, request.strategy_type)?;
+    }
+    write_terms(terms, out)?;
+    match request.client_order_id.as_str().starts_with(AUTOMATIC) {
+        true => Ok(()),
+        false => write!(out, " id={}", named(&request.client_order_id)),
+    }
+}
+
+fn write_terms(terms: &OrderTerms, out: &mut impl Write) -> fmt::Result {
+    if !terms.iceberg.is_zero() {
+        write!(out, " iceberg={}", short(terms.iceberg))?;
+    }
+    if terms.trailing_delta != 0 {
+        write!(out, " trailing={}", terms.trailing_delta)?;
+    }
+    if (terms.peg, terms.peg_level) == (PegPrice::None, 0) {
+        return Ok(());
+    }
+    let peg = match terms.peg {
+        PegPrice::None => "none",
+        PegPrice::Primary => "primary",
+        PegPrice::Market => "market",
+    };
+    write!(out, " peg={peg}")?;
+    if terms.peg_level == 0 { Ok(()) } else { write!(out, "+{}", terms.peg_level) }
+}
+
+fn write_pegged(price: Price, out: &mut impl Write) -> fmt::Result {
+    if price.is_zero() { Ok(()) } else { write!(out, ", pegged at {}", short(price)) }
+}
+
+fn write_venue_limits(limits: &VenueLimits, out: &mut impl Write) -> fmt::Result {
+    write!(out, "open_orders_max {}", limits.open_orders_max)?;
+    for (name, max) in [
+        ("algo_orders_max", limits.algo_orders_max),
+        ("iceberg_orders_max", limits.iceberg_orders_max),
+        ("order_lists_max", limits.order_lists_max),
+    ] {
+        if max != 0 {
+            write!(out, " {name} {max}")?;
+        }
+    }
+    Ok(())
+}
+
+fn write_risk_limits(limits: &RiskLimits, out: &mut impl Write) -> fmt::Result {
+    if *limits == RiskLimits::default() {
+        return out.write_str(" none");
+    }
+    if !limits.order_notional_max.is_zero() {
+        write!(out, " notional {}", short(limits.order_notional_max))?;
+    }
+    if limits.open_orders_max != 0 {
+        write!(out, " orders {}", limits.open_orders_max)?;
+    }
+    if !limits.day_quantity_max.is_zero() {
+        write!(out, " day {}", short(limits.day_quantity_max))?;
+    }
+    if limits.collar == 0 { Ok(()) } else { write!(out, " collar {}", units(limits.collar)) }
+}
+
+/// `range DOWN..UP`, for bids and asks apart where they differ.
+fn write_trading_rules(rules: &TradingRules, out: &mut impl Write) -> fmt::Result {
+    if *rules == TradingRules::default() {
+        return out.write_str(" none");
+    }
+    let bid = (rules.bid_limit_down, rules.bid_limit_up);
+    let ask = (rules.ask_limit_down, rules.ask_limit_up);
+    if (bid, ask) != ((0, 0), (0, 0)) {
+        write!(out, " range {}..{}", units(bid.0), units(bid.1))?;
+        if bid != ask {
+            write!(out, ",{}..{}", units(ask.0), units(ask.1))?;
+        }
+    }
+    if !rules.external_reference.is_zero() {
+        write!(out, " reference {}", short(rules.external_reference))?;
+    }
+    if rules.volatility_band != 0 {
+        write!(out, " band {}", units(rules.volatility_band))?;
+    }
+    if rules.volatility_minutes != 0 {
+        write!(out, " over {}", rules.volatility_minutes)?;
+    }
+    if rules.volatility_auction_s != 0 {
+        write!(out, " auction {}s", rules.volatility_auction_s)?;
+    }
+    match (rules.bucket_count, rules.bucket_width_ms) {
+        (0, 0) => Ok(()),
+        (count, width) => write!(out, " buckets {count}x{width}ms"),
+    }
+}
+
+/// Days of a calendar, Monday first.
+pub const WEEKDAYS: &[(u32, &str)] = &[
+    (1 << 0, "mon"),
+    (1 << 1, "tue"),
+    (1 << 2, "wed"),
+    (1 << 3, "thu"),
+    (1 << 4, "fri"),
+    (1 << 5, "sat"),
+    (1 << 6, "sun"),
+];
+
+/// Sets of days that have a word of their own.
+pub const WEEKS: &[(u8, &str)] = &[(0b001_1111, "mon-fri"), (0b111_1111, "daily")];
+
+const DAY_S: u64 = 86_400;
+
+fn write_calendar(entries: &Calendar, out: &mut impl Write) -> fmt::Result {
+    let used = entries.iter().rposition(|it| *it != CalendarEntry::NONE).map_or(0, |at| at + 1);
+    if used == 0 {
+        return out.write_str(" none");
+    }
+    for CalendarEntry { weekdays, second, status } in &entries[..used] {
+        match WEEKS.iter().find(|(days, _)| days == weekdays) {
+            Some((_, word)) => write!(out, " {word}")?,
+            None => write_set(out, "", (*weekdays).into(), WEEKDAYS)?,
+        }
+        out.write_char(' ')?;
+        write_second((*second).into(), out)?;
+        write!(out, " {status}")?;
+    }
+    Ok(())
+}
+
+/// `HH:MM:SS` of the second of a day.
+fn write_second(second: u64, out: &mut impl Write) -> fmt::Result {
+    write!(out, "{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
+}
+
+fn on_or_off(engaged: bool) -> &'static str {
+    if engaged { "on" } else { "off" }
 }
 
 /// Sets of bits, by the words that stories use.
@@ -439,6 +744,12 @@ pub const FLAGS: &[(u32, &str)] = &[
     (flag::CANCEL_REPLACE, "cancel_replace"),
     (flag::AMEND, "amend"),
     (flag::SPOT, "spot"),
+    (flag::ICEBERG, "iceberg"),
+    (flag::TRAILING_STOP, "trailing"),
+    (flag::PEGGED, "pegged"),
+    (flag::OCO, "oco"),
+    (flag::OTO, "oto"),
+    (flag::OPO, "opo"),
 ];
 
 /// ` name word,word`; bits without a word as a number, no bit as `nothing`.
@@ -529,6 +840,16 @@ fn write_filters(filters: &Filters, out: &mut impl Write) -> fmt::Result {
             write_grid(out, name, min.0, max.0, step.0)?;
         }
     }
+    if filters.has(filter::PERCENT_PRICE) {
+        let band = filters.percent_price;
+        write_grid(out, " percent_price", band.multiplier_down, band.multiplier_up, 0)?;
+        write!(out, " over {}", band.average_minutes)?;
+    }
+    if filters.has(filter::TRAILING_DELTA) {
+        let delta = filters.trailing_delta;
+        write!(out, " trailing_delta {}..{}", delta.min_above, delta.max_above)?;
+        write!(out, ",{}..{}", delta.min_below, delta.max_below)?;
+    }
     if filters.has(filter::PERCENT_PRICE_BY_SIDE) {
         let band = filters.percent_price_by_side;
         write!(
@@ -555,13 +876,20 @@ fn write_filters(filters: &Filters, out: &mut impl Write) -> fmt::Result {
     if filters.has(filter::MAX_POSITION) {
         write!(out, " max_position {}", short(filters.max_position))?;
     }
-    if filters.has(filter::MAX_NUM_ORDERS) {
-        write!(out, " max_orders {}", filters.max_num_orders)?;
+    for (bit, name, max) in [
+        (filter::MAX_NUM_ORDERS, "max_orders", filters.max_num_orders),
+        (filter::MAX_NUM_ORDER_AMENDS, "max_amends", filters.max_num_order_amends),
+        (filter::ICEBERG_PARTS, "iceberg_parts", filters.iceberg_parts),
+        (filter::MAX_NUM_ALGO_ORDERS, "max_algo_orders", filters.max_num_algo_orders),
+        (filter::MAX_NUM_ICEBERG_ORDERS, "max_iceberg_orders", filters.max_num_iceberg_orders),
+        (filter::MAX_NUM_ORDER_LISTS, "max_lists", filters.max_num_order_lists),
+    ] {
+        if filters.has(bit) {
+            write!(out, " {name} {max}")?;
+        }
     }
-    if filters.has(filter::MAX_NUM_ORDER_AMENDS) {
-        write!(out, " max_amends {}", filters.max_num_order_amends)?;
-    }
-    match filters.present & !TOLD {
+    // Bits that no filter has.
+    match filters.present & !filter::KNOWN {
         0 => Ok(()),
         others => write!(out, " filters {others}"),
     }
@@ -582,6 +910,10 @@ fn market_mark(applies: bool) -> &'static str {
 /// A name as a word: what is empty shows as `-`.
 fn named<const N: usize>(text: &Text<N>) -> &str {
     if text.is_empty() { "-" } else { text.as_str() }
+}
+
+fn or_all<const N: usize>(text: &Text<N>) -> &str {
+    if text.is_empty() { "all" } else { text.as_str() }
 }
 
 fn word(side: Side) -> &'static str {

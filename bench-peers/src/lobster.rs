@@ -39,7 +39,7 @@ impl Subject for Peer {
         }
     }
 
-    fn settle(&mut self, _: &[Operation], outcome: &mut Outcome) -> Result<(), Refused> {
+    fn settle(&mut self, outcome: &mut Outcome) -> Result<(), Refused> {
         *outcome = self.outcome;
         Ok(())
     }

@@ -48,7 +48,9 @@ impl Subject for Peer {
         let kind = match operation.kind {
             Kind::Limit => submit(operation, TimeInForce::Gtc),
             Kind::ImmediateOrCancel => submit(operation, TimeInForce::Ioc),
-            Kind::Cancel => CommandKind::Cancel(CancelCmd { order_id, order_kind: OrderKind::Limit }),
+            Kind::Cancel => {
+                CommandKind::Cancel(CancelCmd { order_id, order_kind: OrderKind::Limit })
+            }
             Kind::Replace => CommandKind::Amend(AmendCmd {
                 order_id,
                 patch: AmendPatch::Limit(
@@ -63,9 +65,8 @@ impl Subject for Peer {
 
     #[inline]
     fn apply(&mut self, command: &Command) {
-        let CommandOutcome::Applied(
-            CommandReport::Submit(effects) | CommandReport::Amend(effects),
-        ) = self.book.execute(command)
+        let CommandOutcome::Applied(CommandReport::Submit(effects) | CommandReport::Amend(effects)) =
+            self.book.execute(command)
         else {
             return;
         };
@@ -74,7 +75,7 @@ impl Subject for Peer {
         self.trades.extend(trades.map(|trade| (trade.maker_order_id().0, trade.quantity().0)));
     }
 
-    fn settle(&mut self, _: &[Command], outcome: &mut Outcome) -> Result<(), Refused> {
+    fn settle(&mut self, outcome: &mut Outcome) -> Result<(), Refused> {
         for (maker, quantity) in self.trades.drain(..) {
             outcome.add(self.ids.get(maker as usize).copied().unwrap_or(0), quantity);
         }

@@ -51,7 +51,7 @@ impl Subject for Peer {
         }
     }
 
-    fn settle(&mut self, _: &[Operation], outcome: &mut Outcome) -> Result<(), Refused> {
+    fn settle(&mut self, outcome: &mut Outcome) -> Result<(), Refused> {
         *outcome = *self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(())
     }

@@ -104,7 +104,7 @@ impl Subject for Book {
         Book::apply(self, operation, |_| {});
     }
 
-    fn settle(&mut self, _: &[Operation], outcome: &mut Outcome) -> Result<(), Refused> {
+    fn settle(&mut self, outcome: &mut Outcome) -> Result<(), Refused> {
         *outcome = self.outcome;
         Ok(())
     }

@@ -395,6 +395,8 @@ pub struct OpenOrder {
     pub remaining: Quantity,
     /// Does not rest in the book: waits for its trigger, its list or the end of an auction.
     pub is_waiting: bool,
+    /// Trails the price, or waits for the first trade to do so.
+    pub is_trailing: bool,
     pub terms: OrderTerms,
     /// Of an open list; `NONE` otherwise.
     pub list: OrderListId,
@@ -421,6 +423,7 @@ impl OpenOrder {
             prevented: terms.prevented,
             remaining: order.remaining,
             is_waiting: order.phase != Phase::Resting,
+            is_trailing: order.phase == Phase::Trailing,
             terms: extra.map_or(OrderTerms::NONE, |extra| extra.terms),
             list: extra.map_or(OrderListId::NONE, |extra| extra.list),
             is_pending: order.phase == Phase::Pending,

@@ -5,7 +5,8 @@
 //! commands give the same events, bit for bit, on every machine. The rules are docs/rules.md.
 //!
 //! Where to read: `engine` (the frame around a command), `check` (every refusal of an order),
-//! `lifecycle` (what an order goes through), `walk` (matching), `book`, `ledger`.
+//! `lifecycle` (what an order goes through), `walk` (matching), `contingency` (what the orders of a
+//! list do to each other), `phases` (auctions, interruptions, calendars), `book`, `ledger`.
 #![no_std]
 #![deny(clippy::float_arithmetic)]
 

@@ -61,6 +61,8 @@ fn what_cannot_be_read_changes_nothing(server: &Server) {
     check(server, "PUT", "kill-switch", json!({ "engaged": "yes" }), 400);
     check(server, "PUT", "kill-switch", json!({ "engaged": false }), 409);
     check(server, "PUT", "orders/0", json!({ "price": "1", "quantity": "1" }), 404);
+    check(server, "GET", "orders/none/life", Value::Null, 404);
+    check(server, "GET", "orders/999999/life", Value::Null, 400);
     check(server, "PUT", "orders/999999", json!({ "price": "1", "quantity": "1" }), 404);
     let status = json!({ "status": "VOLATILITY_AUCTION" });
     check(server, "PUT", "instruments/LTCUSDT/status", status, 400);
@@ -174,6 +176,13 @@ fn an_order_is_replaced(server: &Server) {
     );
     let depth = Http::new(&server.http).get("/api/v3/depth?symbol=LTCUSDT").ok();
     assert_eq!(depth["bids"], json!([["89.00000000", "2.00000000"]]));
+    let life = server.admin("GET", &format!("orders/{order}/life"), NOTHING).ok();
+    let told = &life["orders"][0];
+    assert_eq!(
+        (told["orderId"].to_string(), &told["symbol"]),
+        (order, &json!("LTCUSDT")),
+        "{life}"
+    );
     server.admin("DELETE", "orders?account=demo-a&symbol=LTCUSDT", NOTHING).ok();
     assert_eq!(open(&mut trader), 0);
 }

@@ -6,6 +6,7 @@
 mod admin;
 mod api;
 mod child;
+mod controls;
 mod demo;
 mod depth;
 mod events;
@@ -13,6 +14,7 @@ mod http;
 mod killed;
 mod limits;
 mod listen_keys;
+mod lists;
 mod orders;
 mod requests;
 mod sessions;

@@ -24,7 +24,7 @@ usage: cargo xtask <what>
   crash [--serve] [--runs N]   kills the simulator N times (1000), or with --serve the server under
                                load (500), and checks what is found after; alone: both
   depth [--seconds N]          keeps books by the documented procedure for N seconds (60)
-  soak [--commands N]          a long run of N commands (20000000)";
+  soak [--commands N]          a long run of N commands (100000000)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -54,7 +54,7 @@ fn run(root: &Path, arguments: &[&str]) -> Result<()> {
         ["crash", "--serve", "--runs", runs] => crash_serve(root, runs),
         ["depth"] => depth(root, "60"),
         ["depth", "--seconds", seconds] => depth(root, seconds),
-        ["soak"] => soak(root, "20000000"),
+        ["soak"] => soak(root, "100000000"),
         ["soak", "--commands", commands] => soak(root, commands),
         _ => bail!("{USAGE}"),
     }

@@ -10,12 +10,15 @@ use anyhow::{Result, bail};
 use engine::Engine;
 use protocol::command::{
     AmendOrder, CancelAllOrders, CancelOrder, DefineAccount, DefineInstrument, GatewayJoined,
-    Genesis, NewOrder, OrderRequest, ReplaceOrder, SetFees, Transfer, account_permission,
+    Genesis, NewOrder, OrderRequest, ReplaceOrder, SetFees, SetInstrumentStatus, SetTradingRules,
+    Tick, TradingRules, Transfer, account_permission,
 };
+use protocol::instrument::Symbol;
 use protocol::{
     AccountId, Amount, AssetId, CancelRestrictions, Command, Envelope, Event, FeeScope,
-    InstrumentDefinition, InstrumentId, OrderId, OrderKind, Origin, Price, Quantity, QuantityUnit,
-    Sequence, Sequenced, Side, Stamp, StpMode, Text, TimeInForce, TransferDirection,
+    InstrumentDefinition, InstrumentId, InstrumentStatus, OrderId, OrderKind, Origin, Price,
+    Quantity, QuantityUnit, Sequence, Sequenced, Side, Stamp, StpMode, Text, TimeInForce,
+    TransferDirection,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -61,6 +64,7 @@ pub(super) struct Venue {
     stamp: Stamp,
     number: u64,
     orders: u64,
+    symbol: Symbol,
     instrument: InstrumentId,
     base: AssetId,
     quote: AssetId,
@@ -84,6 +88,7 @@ impl Venue {
             stamp: Stamp(0),
             number: 0,
             orders: 0,
+            symbol: Text::new(symbol)?,
             instrument: InstrumentId::NONE,
             base: AssetId::NONE,
             quote: AssetId::NONE,
@@ -101,7 +106,7 @@ impl Venue {
         let joined = Envelope { origin: Origin { incarnation: 0, ..ORIGIN }, ..envelope };
         venue.run(GatewayJoined { envelope: joined, nonce: 1 });
         let (base, quote) = (Text::new(base)?, Text::new(quote)?);
-        let definition = InstrumentDefinition::open(Text::new(symbol)?, base, quote);
+        let definition = InstrumentDefinition::open(venue.symbol, base, quote);
         venue.run(DefineInstrument { envelope, definition });
         let (scope, maker, taker) = (FeeScope::Venue, MAKER_RATE, TAKER_RATE);
         venue.run(SetFees { envelope, scope, name: Text::EMPTY, maker, taker });
@@ -141,27 +146,42 @@ impl Venue {
         limit: Limit,
         after: impl FnMut(&Ladders<Amount>, &Event),
     ) -> Option<OrderId> {
-        let request = OrderRequest {
-            account: limit.account,
-            instrument: self.instrument,
-            side: limit.side,
-            kind: OrderKind::Limit,
-            time_in_force: limit.time_in_force,
-            stp_mode: StpMode::None,
-            quantity_unit: QuantityUnit::Base,
-            price: limit.price,
-            quantity: limit.quantity,
-            stop_price: Price::ZERO,
-            client_order_id: self.client_order_id(),
-            strategy_id: 0,
-            strategy_type: 0,
-        };
-        let command = NewOrder { envelope: Envelope::INTERNAL, request, dry_run: false };
-        self.apply(command.into(), after);
-        self.events.iter().find_map(|event| match event {
-            Event::OrderAccepted(accepted) => Some(accepted.order),
-            _ => None,
-        })
+        let kind = OrderKind::Limit;
+        self.enter(kind, limit, after)
+    }
+
+    /// Enters a market order; in an auction it waits beside the book.
+    pub(super) fn place_market(
+        &mut self,
+        account: AccountId,
+        side: Side,
+        quantity: Quantity,
+    ) -> Option<OrderId> {
+        let (price, time_in_force) = (Price::ZERO, TimeInForce::Gtc);
+        let limit = Limit { account, side, price, quantity, time_in_force };
+        self.enter(OrderKind::Market, limit, |_, _| ())
+    }
+
+    /// Changes the phase of trading; `after` as in [`Venue::place`].
+    pub(super) fn set_status(&mut self, status: InstrumentStatus, mut after: impl FnMut(&Event)) {
+        let (envelope, symbol) = (Envelope::INTERNAL, self.symbol);
+        let command = SetInstrumentStatus { envelope, symbol, status };
+        self.apply(command.into(), |_, event| after(event));
+    }
+
+    pub(super) fn set_trading_rules(&mut self, rules: TradingRules) {
+        let (envelope, symbol) = (Envelope::INTERNAL, self.symbol);
+        self.run(SetTradingRules { envelope, symbol, rules });
+    }
+
+    /// Lets the engine look at the time; `after` as in [`Venue::place`].
+    pub(super) fn tick(&mut self, mut after: impl FnMut(&Event)) {
+        self.apply(Tick { envelope: Envelope::INTERNAL }.into(), |_, event| after(event));
+    }
+
+    /// No command was refused, no balance was negative, and all accounts sum to zero.
+    pub(super) fn is_sound(&self) -> bool {
+        self.refusals.count == 0 && self.money.negative == 0 && self.money.lost == 0
     }
 
     pub(super) fn cancel(&mut self, account: AccountId, order: OrderId) {
@@ -259,6 +279,35 @@ impl Venue {
     pub(super) fn queue(&self, side: Side, price: Price) -> Vec<(OrderId, Quantity)> {
         let book = self.engine.order_book(self.instrument);
         book.map_or_else(Vec::new, |book| book.queue(side, price).collect())
+    }
+
+    fn enter(
+        &mut self,
+        kind: OrderKind,
+        limit: Limit,
+        after: impl FnMut(&Ladders<Amount>, &Event),
+    ) -> Option<OrderId> {
+        let request = OrderRequest {
+            account: limit.account,
+            instrument: self.instrument,
+            side: limit.side,
+            kind,
+            time_in_force: limit.time_in_force,
+            stp_mode: StpMode::None,
+            quantity_unit: QuantityUnit::Base,
+            price: limit.price,
+            quantity: limit.quantity,
+            stop_price: Price::ZERO,
+            client_order_id: self.client_order_id(),
+            strategy_id: 0,
+            strategy_type: 0,
+        };
+        let command = NewOrder { envelope: Envelope::INTERNAL, request, dry_run: false };
+        self.apply(command.into(), after);
+        self.events.iter().find_map(|event| match event {
+            Event::OrderAccepted(accepted) => Some(accepted.order),
+            _ => None,
+        })
     }
 
     fn client_order_id(&mut self) -> Text<36> {

@@ -494,7 +494,7 @@ fn a_plan_on_an_empty_log_is_everything_and_then_nothing() {
     let mut exchange = Exchange::new();
     let plan = exchange.plan(VENUE).unwrap();
     let expected = "\
-+ genesis with version 1 of the rules
++ genesis with version 2 of the rules
 + instrument BTCUSDT BTC/USDT TRADING PRICE_FILTER LOT_SIZE
 + account alice trade group 7 [TRADE DEPOSIT WITHDRAW]
 + account bob [TRADE DEPOSIT WITHDRAW]

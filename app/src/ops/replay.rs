@@ -47,9 +47,8 @@ pub trait Subject {
     /// On the clock.
     fn apply(&mut self, prepared: &Self::Prepared);
 
-    /// Off the clock, after the chunk that was prepared and applied: adds its trades.
-    fn settle(&mut self, prepared: &[Self::Prepared], outcome: &mut Outcome)
-    -> Result<(), Refused>;
+    /// Off the clock, after a chunk: adds its trades.
+    fn settle(&mut self, outcome: &mut Outcome) -> Result<(), Refused>;
 }
 
 /// Replays operations from the beginning; an error names the operation that cannot be.
@@ -75,7 +74,7 @@ pub fn replay<S: Subject>(
         } else {
             prepared.iter().for_each(|operation| subject.apply(operation));
         }
-        let settled = subject.settle(&prepared, &mut outcome);
+        let settled = subject.settle(&mut outcome);
         settled.map_err(|Refused(at, what)| Error::of_operation(chunk.first + at as u64, what))
     })?;
     Ok(outcome)
@@ -110,7 +109,7 @@ impl Subject for FullEngine {
         self.exchange.apply(command);
     }
 
-    fn settle(&mut self, _: &[Command], outcome: &mut Outcome) -> Result<(), Refused> {
+    fn settle(&mut self, outcome: &mut Outcome) -> Result<(), Refused> {
         let log = &mut self.exchange.log;
         self.translator.add(&mut log.trades, outcome);
         let before = std::mem::replace(&mut self.settled, log.commands);
@@ -164,7 +163,7 @@ impl Subject for BookAlone {
         self.log.end_command();
     }
 
-    fn settle(&mut self, _: &[engine::Operation], outcome: &mut Outcome) -> Result<(), Refused> {
+    fn settle(&mut self, outcome: &mut Outcome) -> Result<(), Refused> {
         for (maker, quantity) in self.log.trades.drain(..) {
             outcome.add(maker, quantity / LOT);
         }

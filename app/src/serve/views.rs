@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use engine::Engine;
-use gateway::accounts::Order;
+use engine::{Engine, OpenOrder};
+use gateway::accounts::{Order, OrderList};
 use gateway::core::Views;
-use marketdata::Market;
-use protocol::event::{BalanceChanged, BookChanged, CommandBegan};
-use protocol::{Event, OrderStatus, Origin, Quantity, Sequence, Side};
+use marketdata::{Bucket, Market};
+use protocol::event::{BalanceChanged, BookChanged, CommandBegan, OrderAcceptedWithTerms};
+use protocol::{Event, ExecutionId, OrderStatus, Origin, Quantity, Sequence, Side, Stamp};
 use store::segment::LogKind;
 use store::{CursorKind, SnapshotFacts, Snapshots};
 
@@ -131,19 +131,47 @@ fn restore(engine: &Engine, views: &mut Views, state: &mut VenueState) {
     for event in &events {
         views.apply(event, &command);
     }
-    for open in engine.open_orders() {
-        let mut order = Order::of(open.order, &open.request, stamp);
-        let whole = open.remaining.0 + open.executed.0 + open.prevented.0;
-        order.quantity = Quantity(whole);
-        (order.executed, order.executed_quote) = (open.executed, open.executed_quote);
-        order.prevented = open.prevented;
-        order.working = (!open.is_waiting).then_some(stamp);
-        if !open.executed.is_zero() {
-            order.status = OrderStatus::PartiallyFilled;
-        }
-        views.accounts.restore(order);
+    for list in engine.open_order_lists() {
+        views.accounts.restore_list(OrderList::of(&list, stamp));
     }
+    for open in engine.open_orders() {
+        views.accounts.restore(order(&open, stamp));
+    }
+    references(engine, state, &mut views.market);
     (views.sequence, views.stamp) = (engine.last_sequence(), stamp);
+}
+
+/// An open order as its events would have told it. When it was placed is not in the engine.
+fn order(open: &OpenOrder, stamp: Stamp) -> Order {
+    let accepted = OrderAcceptedWithTerms {
+        order: open.order,
+        execution: ExecutionId::default(),
+        request: open.request,
+        terms: open.terms,
+        pegged_price: open.pegged_price,
+        list: open.list,
+        is_pending: open.is_pending,
+    };
+    let mut order = Order::with_terms(&accepted, stamp);
+    order.quantity = Quantity(open.remaining.0 + open.executed.0 + open.prevented.0);
+    (order.executed, order.executed_quote) = (open.executed, open.executed_quote);
+    order.prevented = open.prevented;
+    if open.is_trailing {
+        order.trailing = Some(stamp);
+    }
+    order.working = (!open.is_waiting).then_some(stamp);
+    if !open.executed.is_zero() {
+        order.status = OrderStatus::PartiallyFilled;
+    }
+    order
+}
+
+fn references(engine: &Engine, state: &VenueState, market: &mut Market) {
+    for instrument in state.instruments.keys().filter_map(|it| engine.instrument_named(it)) {
+        let buckets = engine.reference_buckets(instrument);
+        let buckets = buckets.map(|(open, count, sum)| Bucket { open, count, sum: sum as i128 });
+        assert!(market.restore_reference(instrument, buckets), "the engine's buckets rise");
+    }
 }
 
 fn balances(engine: &Engine, state: &VenueState, events: &mut Vec<Event>) {

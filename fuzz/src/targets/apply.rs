@@ -16,7 +16,7 @@ pub const TARGET: Target =
     Target { name: "apply", run: apply, corpus, words: &[], length_max: 4_096 };
 
 /// How often the full sums are checked and the state is read back.
-const CHECK_INTERVAL: u64 = 64;
+const CHECK_INTERVAL: u64 = 32;
 /// Slots that gateways join.
 const SLOTS: u8 = 2;
 const BEGINNING: Stamp = Stamp(1_767_225_600 * SECOND_NS);
@@ -66,6 +66,7 @@ struct Exchange {
     has_genesis: bool,
     slots: [Origin; SLOTS as usize],
     last_order: OrderId,
+    last_list: OrderListId,
     transfers: u64,
 }
 
@@ -83,6 +84,7 @@ impl Exchange {
                 ..Default::default()
             }),
             last_order: OrderId::NONE,
+            last_list: OrderListId::NONE,
             transfers: 0,
         }
     }
@@ -90,7 +92,7 @@ impl Exchange {
     /// Instruments without filters, and accounts with so much of everything.
     fn open_venue(&mut self, balance: Amount) {
         let envelope = Envelope::INTERNAL;
-        self.do_now(Genesis { envelope, seed: 3, rules: 1 });
+        self.do_now(Genesis { envelope, seed: 3, rules: engine::RULES_VERSION });
         for slot in 0..SLOTS {
             let envelope = Envelope { origin: self.slots[usize::from(slot)], ..envelope };
             self.do_now(GatewayJoined { envelope, nonce: 1 });
@@ -173,6 +175,9 @@ impl Exchange {
                     | Event::CommandAnswered(_)
                     | Event::CommandRefused(_)
                     | Event::OrderAccepted(_)
+                    | Event::OrderAcceptedWithTerms(_)
+                    | Event::OrderListAccepted(_)
+                    | Event::OrderTested(_)
             );
             assert!(!is_of_answers, "behind the answer: {event:?}");
         }
@@ -229,13 +234,20 @@ impl Exchange {
                         (slot.incarnation, slot.number) = (admitted.incarnation, 0);
                     }
                 }
-                Event::OrderAccepted(accepted) => {
-                    assert_eq!(accepted.order, self.last_order.next(), "a gap in the order ids");
-                    self.last_order = accepted.order;
+                Event::OrderAccepted(accepted) => self.accept(accepted.order),
+                Event::OrderAcceptedWithTerms(accepted) => self.accept(accepted.order),
+                Event::OrderListAccepted(accepted) => {
+                    assert_eq!(accepted.list, self.last_list.next(), "a gap in the list ids");
+                    self.last_list = accepted.list;
                 }
                 _ => {}
             }
         }
+    }
+
+    fn accept(&mut self, order: OrderId) {
+        assert_eq!(order, self.last_order.next(), "a gap in the order ids");
+        self.last_order = order;
     }
 
     /// The full sums; and the state, written and read, is the state.
@@ -256,11 +268,12 @@ impl Exchange {
 
     fn stamp(&self, draw: &mut Draw<'_>) -> Stamp {
         let passed = match draw.byte() {
-            0..192 => 0,
-            192..224 => MILLISECOND_NS,
-            224..240 => SECOND_NS,
-            240..250 => MINUTE_NS,
-            250..254 => 61 * MINUTE_NS,
+            0..176 => 0,
+            176..208 => MILLISECOND_NS,
+            208..228 => SECOND_NS,
+            228..240 => MINUTE_NS,
+            240..246 => 61 * MINUTE_NS,
+            246..254 => u64::from(draw.byte()) * 60 * MINUTE_NS,
             254 => draw.number() >> 12,
             _ => draw.extreme(),
         };
@@ -270,11 +283,17 @@ impl Exchange {
     fn command(&mut self, draw: &mut Draw<'_>) -> Command {
         let envelope = Envelope::INTERNAL;
         let mut command: Command = match draw.byte() {
-            0..112 => {
+            0..64 => {
                 NewOrder { envelope, request: self.request(draw), dry_run: draw.byte() == 255 }
                     .into()
             }
-            112..136 => CancelOrder {
+            64..96 => {
+                let (request, terms) = (self.request(draw), terms(draw));
+                let dry_run = draw.byte() == 255;
+                NewOrderWithTerms { envelope, request, terms, dry_run }.into()
+            }
+            96..124 => self.list(draw).into(),
+            124..134 => CancelOrder {
                 envelope,
                 account: account(draw),
                 instrument: instrument(draw),
@@ -282,7 +301,7 @@ impl Exchange {
                 restrictions: draw.pick(CancelRestrictions::ALL),
             }
             .into(),
-            136..148 => CancelNamedOrder {
+            134..142 => CancelNamedOrder {
                 envelope,
                 account: account(draw),
                 instrument: instrument(draw),
@@ -292,12 +311,12 @@ impl Exchange {
                 restrictions: draw.pick(CancelRestrictions::ALL),
             }
             .into(),
-            148..154 => {
+            142..146 => {
                 let (account, instrument) = (account(draw), instrument(draw));
                 CancelAllOrders { envelope, account, instrument }.into()
             }
-            154..174 => CancelReplace {
-                terms: OrderTerms::NONE,
+            146..162 => CancelReplace {
+                terms: terms(draw),
                 envelope,
                 mode: draw.pick(CancelReplaceMode::ALL),
                 restrictions: draw.pick(CancelRestrictions::ALL),
@@ -307,7 +326,7 @@ impl Exchange {
                 request: self.request(draw),
             }
             .into(),
-            174..192 => AmendOrder {
+            162..174 => AmendOrder {
                 envelope,
                 account: account(draw),
                 instrument: instrument(draw),
@@ -317,7 +336,35 @@ impl Exchange {
                 quantity: Quantity(quantity(draw)),
             }
             .into(),
-            192..200 => Tick { envelope }.into(),
+            174..180 => ReplaceOrder {
+                envelope,
+                account: account(draw),
+                instrument: instrument(draw),
+                order: self.order(draw),
+                price: Price(price(draw)),
+                quantity: Quantity(quantity(draw)),
+            }
+            .into(),
+            180..185 => CancelOrderList {
+                envelope,
+                account: account(draw),
+                instrument: instrument(draw),
+                list: OrderListId(match draw.byte() {
+                    back @ 0..240 => self.last_list.0.saturating_sub(u64::from(back) % 4),
+                    _ => draw.extreme(),
+                }),
+                list_client_order_id: client_order_id(draw),
+                cancel_client_order_id: client_order_id(draw),
+            }
+            .into(),
+            185..188 => MassCancel {
+                envelope,
+                account: if draw.byte() < 64 { AccountId(0) } else { account(draw) },
+                instrument: if draw.byte() < 64 { InstrumentId::NONE } else { instrument(draw) },
+                cause: draw.pick(MassCancelCause::ALL),
+            }
+            .into(),
+            188..200 => Tick { envelope }.into(),
             other => self.venue_command(other, draw),
         };
         self.address(&mut command, draw);
@@ -380,6 +427,64 @@ impl Exchange {
         }
     }
 
+    /// Mostly of its kind's shape, with prices on both sides of 100.
+    fn list(&self, draw: &mut Draw<'_>) -> NewOrderList {
+        let kind = draw.pick(OrderListKind::ALL);
+        let (account, instrument) = (account(draw), instrument(draw));
+        let pending_side = if kind.pays() { Side::Sell } else { draw.pick(Side::ALL) };
+        let all = Quantity(quantity(draw));
+        let working = usize::from(kind.has_working_order());
+        let mut orders = [ListedOrder::EMPTY; LISTED_ORDERS_MAX];
+        for (place, order) in orders.iter_mut().enumerate().take(kind.orders()) {
+            let is_pending = place >= working;
+            let kinds = match (is_pending, kind.has_pair(), place == working) {
+                (false, ..) => &[OrderKind::Limit, OrderKind::LimitMaker],
+                (true, true, true) => &[OrderKind::StopLoss, OrderKind::StopLossLimit][..],
+                (true, true, false) => {
+                    &[OrderKind::LimitMaker, OrderKind::TakeProfit, OrderKind::TakeProfitLimit]
+                }
+                (true, false, _) => OrderKind::ALL,
+            };
+            let kind_of_order = draw.pick(kinds);
+            let is_low = (place == working) == (pending_side == Side::Sell);
+            let near = if is_low { 92 } else { 101 } + u64::from(draw.byte()) % 8;
+            let near = Price(near * SCALE);
+            let other_side = if kind.pays() { Side::Buy } else { draw.pick(Side::ALL) };
+            order.request = OrderRequest {
+                account,
+                instrument,
+                side: if is_pending { pending_side } else { other_side },
+                kind: kind_of_order,
+                price: if kind_of_order.is_limit() { near } else { Price::ZERO },
+                stop_price: if kind_of_order.is_contingent() { near } else { Price::ZERO },
+                quantity: if is_pending && kind.pays() { Quantity::ZERO } else { all },
+                client_order_id: text(&format!("l{}-{place}", self.sequence)),
+                ..OrderRequest::EMPTY
+            };
+            if draw.byte() >= 192 {
+                order.terms = terms(draw);
+            }
+        }
+        // Some are nonsense.
+        for _ in 0..usize::from(draw.byte()).saturating_sub(216) % 4 {
+            let order = &mut orders[draw.below(LISTED_ORDERS_MAX)];
+            match draw.below(6) {
+                0 => order.request = self.request(draw),
+                1 => order.request.price = Price(price(draw)),
+                2 => order.request.quantity = Quantity(quantity(draw)),
+                3 => order.request.side = order.request.side.opposite(),
+                4 => order.terms = terms(draw),
+                _ => *order = ListedOrder::EMPTY,
+            }
+        }
+        let list_client_order_id = match draw.byte() {
+            0..128 => text(&format!("l{}", self.sequence)),
+            _ => client_order_id(draw),
+        };
+        let envelope = Envelope::INTERNAL;
+        NewOrderList { envelope, account, instrument, kind, list_client_order_id, orders }
+    }
+
     /// Near the latest, so that it is often there.
     fn order(&self, draw: &mut Draw<'_>) -> OrderId {
         match draw.byte() {
@@ -392,13 +497,36 @@ impl Exchange {
     fn venue_command(&mut self, choice: u8, draw: &mut Draw<'_>) -> Command {
         let envelope = Envelope::INTERNAL;
         match choice {
-            200..222 => self.transfer(draw).into(),
-            222..232 => DefineInstrument { envelope, definition: redefined(draw) }.into(),
-            232..236 => {
-                let (symbol, status) = (symbol(draw), draw.pick(InstrumentStatus::ALL));
-                SetInstrumentStatus { envelope, symbol, status }.into()
+            200..208 => self.transfer(draw).into(),
+            208..214 => DefineInstrument { envelope, definition: redefined(draw) }.into(),
+            214..226 => {
+                // Trading comes back, else nothing happens any more.
+                let status = match draw.byte() {
+                    0..96 => InstrumentStatus::Trading,
+                    _ => draw.pick(InstrumentStatus::ALL),
+                };
+                SetInstrumentStatus { envelope, symbol: symbol(draw), status }.into()
             }
-            236..241 => {
+            226..232 => {
+                let (symbol, rules) = (symbol(draw), trading_rules(draw));
+                SetTradingRules { envelope, symbol, rules }.into()
+            }
+            232..235 => {
+                let (symbol, entries) = (symbol(draw), calendar(draw));
+                SetCalendar { envelope, symbol, entries }.into()
+            }
+            235..238 => SetRiskLimits {
+                envelope,
+                account: if draw.byte() < 96 { Text::EMPTY } else { account_name(draw) },
+                symbol: if draw.byte() < 96 { Text::EMPTY } else { symbol(draw) },
+                limits: risk_limits(draw),
+            }
+            .into(),
+            238 | 239 => {
+                let account = if draw.byte() < 128 { Text::EMPTY } else { account_name(draw) };
+                SetKillSwitch { envelope, account, engaged: draw.byte() >= 192 }.into()
+            }
+            240 => {
                 let permissions = match draw.byte() {
                     0..192 => account_permission::ALL,
                     bits => bits % 16,
@@ -437,16 +565,18 @@ impl Exchange {
             }
             .into(),
             249 => {
-                let open_orders_max = u32::from(draw.byte() % 16);
-                SetVenueLimits {
-                    envelope,
-                    limits: VenueLimits { open_orders_max, ..VenueLimits::default() },
-                }
-                .into()
+                let mut limit = || u32::from(draw.byte() % 16);
+                let limits = VenueLimits {
+                    open_orders_max: limit(),
+                    algo_orders_max: limit(),
+                    iceberg_orders_max: limit(),
+                    order_lists_max: limit(),
+                };
+                SetVenueLimits { envelope, limits }.into()
             }
-            250 => SetRules { envelope, rules: u32::from(draw.byte() % 3) }.into(),
+            250 => SetRules { envelope, rules: u32::from(draw.byte() % 4) }.into(),
             251 | 252 => {
-                Genesis { envelope, seed: draw.number(), rules: u32::from(draw.byte() % 3) }.into()
+                Genesis { envelope, seed: draw.number(), rules: u32::from(draw.byte() % 4) }.into()
             }
             _ => GatewayJoined { envelope, nonce: draw.byte().into() }.into(),
         }
@@ -540,6 +670,117 @@ fn quantity(draw: &mut Draw<'_>) -> u64 {
     }
 }
 
+/// Often none, one thing, or all things at once.
+fn terms(draw: &mut Draw<'_>) -> OrderTerms {
+    let mut terms = OrderTerms::NONE;
+    let wanted = draw.byte();
+    if wanted & 0b1001 == 1 {
+        terms.iceberg = Quantity(match draw.byte() {
+            choice @ 0..160 => (1 + u64::from(choice) % 8) * SCALE / 8,
+            _ => quantity(draw),
+        });
+    }
+    if wanted & 0b1010 == 2 {
+        terms.trailing_delta = match draw.byte() {
+            choice @ 0..160 => 1 + u32::from(choice) * 8,
+            160..192 => 9_999 + u32::from(draw.byte() % 4),
+            _ => draw.extreme() as u32,
+        };
+    }
+    if wanted & 0b1100 == 4 {
+        terms.peg = draw.pick(PegPrice::ALL);
+        terms.peg_level = match draw.byte() {
+            choice @ 0..240 => choice % 3,
+            _ => draw.extreme() as u8,
+        };
+    }
+    terms
+}
+
+/// Of a price: around 1, and far from it.
+fn multiple(draw: &mut Draw<'_>) -> u64 {
+    match draw.byte() {
+        0..64 => 0,
+        choice @ 64..192 => SCALE / 64 * u64::from(choice),
+        192..224 => SCALE << 32,
+        _ => draw.extreme(),
+    }
+}
+
+fn trading_rules(draw: &mut Draw<'_>) -> TradingRules {
+    let mut rules = TradingRules::default();
+    for _ in 0..draw.below(8) {
+        match draw.below(8) {
+            0 => rules.bid_limit_up = multiple(draw),
+            1 => rules.bid_limit_down = multiple(draw),
+            2 => rules.ask_limit_up = multiple(draw),
+            3 => rules.ask_limit_down = multiple(draw),
+            4 => rules.external_reference = Price(price(draw)),
+            5 => {
+                let widths = [1, 1_000, BUCKET_WIDTH_MS_MAX, draw.extreme() as u32];
+                let counts = [1, 7, REFERENCE_BUCKETS_MAX, draw.extreme() as u32];
+                (rules.bucket_width_ms, rules.bucket_count) =
+                    (draw.pick(&widths), draw.pick(&counts));
+            }
+            6 => {
+                let bands = [SCALE / 100, SCALE / 20, SCALE << 32, draw.extreme()];
+                let lengths = [1, 60, VOLATILITY_AUCTION_S_MAX, draw.extreme() as u32];
+                rules.volatility_band = draw.pick(&bands);
+                rules.volatility_auction_s = draw.pick(&lengths);
+            }
+            _ => rules.volatility_minutes = u32::from(draw.byte() % 64),
+        }
+    }
+    rules
+}
+
+fn calendar(draw: &mut Draw<'_>) -> Calendar {
+    let mut entries = [CalendarEntry::NONE; CALENDAR_ENTRIES_MAX];
+    let used = draw.below(CALENDAR_ENTRIES_MAX + 1);
+    for entry in entries.iter_mut().take(used) {
+        *entry = CalendarEntry {
+            weekdays: if draw.byte() < 250 { 1 + draw.byte() % 127 } else { draw.byte() },
+            second: match draw.byte() {
+                choice @ 0..240 => u32::from(choice) * 360,
+                240..250 => 86_399,
+                _ => draw.extreme() as u32,
+            },
+            status: draw.pick(&[
+                InstrumentStatus::Trading,
+                InstrumentStatus::OpeningAuction,
+                InstrumentStatus::Trading,
+                InstrumentStatus::ClosingAuction,
+                InstrumentStatus::Closed,
+                InstrumentStatus::Trading,
+                InstrumentStatus::Halt,
+            ]),
+        };
+    }
+    if draw.byte() >= 250 {
+        entries[draw.below(CALENDAR_ENTRIES_MAX)].status = draw.pick(InstrumentStatus::ALL);
+    }
+    entries
+}
+
+/// Mostly few limits, so that orders still pass.
+fn risk_limits(draw: &mut Draw<'_>) -> RiskLimits {
+    let mut limits = RiskLimits::default();
+    for _ in 0..draw.below(3) {
+        let amount = match draw.byte() {
+            0..224 => Amount(i128::from(draw.extreme()) << draw.below(60)),
+            224..240 => Amount::MAX,
+            _ => Amount(i128::MIN >> draw.below(127)),
+        };
+        match draw.below(4) {
+            0 => limits.order_notional_max = amount,
+            1 => limits.open_orders_max = u32::from(draw.byte() % 16),
+            2 => limits.day_quantity_max = amount,
+            _ => limits.collar = multiple(draw),
+        }
+    }
+    limits
+}
+
 fn definition(place: usize) -> InstrumentDefinition {
     let (symbol, base, quote) = SYMBOLS[place];
     InstrumentDefinition::open(text(symbol), text(base), text(quote))
@@ -550,9 +791,9 @@ fn redefined(draw: &mut Draw<'_>) -> InstrumentDefinition {
     let mut it = definition(draw.below(SYMBOLS.len()));
     for _ in 0..draw.below(5) {
         let filters = &mut it.filters;
-        match draw.below(24) {
+        match draw.below(31) {
             0 => filters.present |= 1 << draw.below(32),
-            1 => filters.present = filter::ENFORCED,
+            1 => filters.present = filter::KNOWN,
             2 => filters.price.min = Price(price(draw)),
             3 => filters.price.max = Price(price(draw)),
             4 => filters.price.tick = Price(draw.extreme()),
@@ -583,6 +824,17 @@ fn redefined(draw: &mut Draw<'_>) -> InstrumentDefinition {
             20 => it.allowed_stp_modes = u16::from(draw.byte()),
             21 => it.order_kinds = u16::from(draw.byte()),
             22 => it.flags = draw.extreme() as u32,
+            23 => filters.iceberg_parts = draw.extreme() as u32,
+            24 => {
+                let delta = &mut filters.trailing_delta;
+                (delta.min_above, delta.max_above) = (draw.extreme() as u32, draw.extreme() as u32);
+                (delta.min_below, delta.max_below) = (draw.extreme() as u32, draw.extreme() as u32);
+            }
+            25 => filters.percent_price.multiplier_up = multiple(draw),
+            26 => filters.percent_price.multiplier_down = multiple(draw),
+            27 => filters.max_num_algo_orders = u32::from(draw.byte() % 4),
+            28 => filters.max_num_iceberg_orders = u32::from(draw.byte() % 4),
+            29 => filters.max_num_order_lists = u32::from(draw.byte() % 4),
             _ => it.base = text(draw.pick(&["USDT", "BTC", "NEW", ""])),
         }
     }

@@ -6,6 +6,7 @@
 //! closed list, or the replay fails. After each event the engine's book must be what the rows show.
 //! docs/captures.md tells it at length.
 
+mod auction;
 mod causes;
 mod format;
 mod opening;
@@ -21,7 +22,7 @@ use super::report::{Progress, Report};
 use anyhow::{Result, bail};
 use causes::Cause;
 use format::{Events, Place};
-use replay::{Replay, Tally};
+use replay::{Auctions, Replay, Tally};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -54,6 +55,7 @@ fn replay(mut events: Events, out: &mut dyn Write) -> Result<bool> {
         report.note(format_args!("the last {rows} rows are no whole event and are left out"))?;
     }
     print_rows(&replay.tally, &mut report)?;
+    print_auctions(&replay.tally.auctions, &mut report)?;
     print_books(&replay.tally, last, &mut report)?;
     print_trades(&replay.tally, &mut report)?;
     replay.venue.print(replay.held(), &mut report)?;
@@ -81,9 +83,29 @@ fn print_rows(tally: &Tally, report: &mut Report<'_>) -> Result<()> {
         "no continuous trading: {} times, {} events with a crossed book, {} trades",
         tally.suspensions, tally.suspended_events, tally.suspended_trades
     ))?;
-    let auctions = &tally.auctions;
-    report.note(format_args!("auctions, not held by the engine: {}", auctions.count))?;
-    Ok(report.notes(&auctions.first, auctions.count)?)
+    Ok(())
+}
+
+fn print_auctions(auctions: &Auctions, report: &mut Report<'_>) -> Result<()> {
+    let Auctions { printed, held, equal, not_judged, orders, orders_equal, lines, differ } =
+        auctions;
+    report.check(
+        equal + not_judged == *held,
+        format_args!(
+            "auctions: {} printed, {held} held by the engine, {equal} with the exchange's price and \
+             quantity, {not_judged} not judged (orders of unknown side)",
+            printed.count
+        ),
+    )?;
+    report.notes(&printed.first, printed.count)?;
+    report.notes(&lines.first, lines.count)?;
+    if *held > 0 {
+        report.note(format_args!(
+            "orders filled in auctions: {orders_equal} of {orders} as the exchange's, {} not",
+            differ.count
+        ))?;
+    }
+    Ok(report.notes(&differ.first, differ.count)?)
 }
 
 fn print_books(tally: &Tally, last: Place, report: &mut Report<'_>) -> Result<()> {

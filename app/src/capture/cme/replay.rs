@@ -2,6 +2,7 @@
 
 use super::super::ladder::crosses;
 use super::super::venue::{Complaints, Limit, Venue};
+use super::auction::{self, Cross, Held};
 use super::causes::Cause;
 use super::format::{Action, Event, Order, Place, Print, Row, quantity};
 use super::opening::{OpeningInputs, opening};
@@ -15,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 const ORDERS_MAX: usize = 2_000_000;
 /// An order of the engine that has traded more, in lots, is not replaced but entered anew.
 const EXECUTED_MAX: u64 = 1_000_000_000;
+/// Auctions that the engine holds; each enters the whole book.
+const AUCTIONS_HELD_MAX: u64 = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -33,7 +36,7 @@ pub(super) struct Tally {
     pub(super) suspensions: u64,
     pub(super) suspended_events: u64,
     pub(super) suspended_trades: u64,
-    pub(super) auctions: Complaints,
+    pub(super) auctions: Auctions,
     /// Trades that name no aggressor in continuous trading.
     pub(super) without_aggressor: u64,
     pub(super) judged: u64,
@@ -52,6 +55,22 @@ pub(super) struct Tally {
     /// Orders whose rows show, after a fill, what the engine left of them.
     pub(super) rests_equal: u64,
     pub(super) rests_differ: Complaints,
+}
+
+/// Auctions that the exchange printed, and what the engine made of them.
+#[derive(Debug, Default)]
+pub(super) struct Auctions {
+    pub(super) printed: Complaints,
+    pub(super) held: u64,
+    /// With the exchange's price and quantity.
+    pub(super) equal: u64,
+    /// An order's side is not known.
+    pub(super) not_judged: u64,
+    /// Orders that the exchange or the engine filled, and those with the same quantity by both.
+    pub(super) orders: usize,
+    pub(super) orders_equal: usize,
+    pub(super) lines: Complaints,
+    pub(super) differ: Complaints,
 }
 
 pub(super) struct Replay {
@@ -113,7 +132,7 @@ impl Replay {
                 Action::Trade(print) => {
                     if !self.is_entered && print.side.is_none() && !is_printed {
                         is_printed = true;
-                        self.auction(row.place, &opening(&self.queues, rows));
+                        self.auction(row.place, &opening(&self.queues, rows))?;
                     }
                     let fills;
                     (fills, after) = leading_fills(rest);
@@ -132,9 +151,38 @@ impl Replay {
     }
 
     /// An auction of the exchange, before its fills are applied: the queues are those of before.
-    /// The engine gets the book when the event has ended; it does not hold the auction.
-    fn auction(&mut self, place: Place, inputs: &OpeningInputs) {
-        self.tally.auctions.add(|| {
+    /// The engine holds it in another venue; this one gets the book when the event has ended.
+    fn auction(&mut self, place: Place, inputs: &OpeningInputs) -> Result<()> {
+        self.note_print(place, inputs);
+        let auctions = &mut self.tally.auctions;
+        if auctions.held == AUCTIONS_HELD_MAX {
+            return Ok(());
+        }
+        auctions.held += 1;
+        let held = auction::hold(inputs)?;
+        let printed = Cross { price: inputs.reported.price, lots: inputs.reported.quantity };
+        match inputs.unknown.is_empty() {
+            true => auctions.equal += u64::from(held.uncrossed == printed && held.is_sound),
+            false => auctions.not_judged += u64::from(held.is_sound),
+        }
+        let (orders, differ) = held.compare(inputs);
+        auctions.orders += orders;
+        auctions.orders_equal += orders - differ.len();
+        auctions.lines.add(|| {
+            let Held { limits_alone, with_markets, uncrossed, .. } = &held;
+            format!(
+                "{place}: indicated by the limit orders alone {limits_alone}, with the orders that \
+                 never rested {with_markets}; uncrossed {uncrossed}"
+            )
+        });
+        for it in differ {
+            auctions.differ.add(|| format!("{place}: {it}"));
+        }
+        Ok(())
+    }
+
+    fn note_print(&mut self, place: Place, inputs: &OpeningInputs) {
+        self.tally.auctions.printed.add(|| {
             let sum = |side| -> u64 {
                 let of_side = inputs.markets.iter().filter(|market| market.1 == side);
                 of_side.map(|market| market.2).sum()

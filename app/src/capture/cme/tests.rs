@@ -195,7 +195,38 @@ fn a_book_that_stands_crossed_waits_for_its_auction() {
             "1 times, 2 events with a crossed book, 1 trades",
             "line 8: 9 at 101.00000000, 5 fills; 6 limit orders rest before it; 2 filled orders \
              never rested: 5 to buy, 2 to sell",
+            "ok      auctions: 1 printed, 1 held by the engine, 1 with the exchange's price",
+            "with the orders that never rested 9 at 101.00000000; uncrossed 9 at 101.00000000",
+            "orders filled in auctions: 5 of 5 as the exchange's, 0 not",
             "trades: 1 of 1",
+        ],
+    );
+}
+
+#[test]
+fn an_auction_at_another_price_than_the_engines_fails() {
+    // 4 lots cross at 100 and at 103, without surplus at 100 alone; the print says 101.
+    check(
+        "*A B 103 4 1\n*A A 100 4 2\n*A A 103 1 3\nT N 101 4 0; F N 101 4 1; F N 101 4 2; \
+         C B 103 4 1; C A 100 4 2\nT B 103 1 9; F A 103 1 3; C A 103 1 3",
+        false,
+        &[
+            "FAILED  auctions: 1 printed, 1 held by the engine, 0 with the exchange's price",
+            "2 of 2 as the exchange's",
+        ],
+    );
+}
+
+#[test]
+fn an_auction_whose_sides_are_not_known_is_not_judged() {
+    check_after(
+        "A B 103 4 5
+         T N 101 4 0; F N 101 4 5; F N 101 2 1; F N 101 1 70; C B 103 4 5; C A 101 2 1
+         T B 101 3 9; F A 101 3 1; C A 101 3 1",
+        true,
+        &[
+            "0 with the exchange's price and quantity, 1 not judged",
+            "order 70: exchange 1, engine 0: its side is not known",
         ],
     );
 }

@@ -134,10 +134,10 @@ fn a_status_beside_a_calendar_is_that_of_a_new_instrument_alone() {
 fn a_definition_and_a_status_are_proposed_apart() {
     let state = told("");
     let text = "[[instrument]]\nsymbol = \"BTCUSDT\"\nbase = \"BTC\"\nquote = \"USDT\"\n\
-                status = \"OPENING_AUCTION\"\niceberg_allowed = true";
+                status = \"OPENING_AUCTION\"\niceberg_allowed = false";
     let config = parse(text, "t.toml").unwrap();
     let plan = plan(&config, &state, &sealer()).unwrap();
-    let expected = "~ instrument BTCUSDT iceberg_allowed  false → true\n\
+    let expected = "~ instrument BTCUSDT iceberg_allowed  true → false\n\
                     ~ instrument BTCUSDT status  TRADING → OPENING_AUCTION\n";
     assert_eq!(plan.to_string(), expected);
     match plan.commands().next() {
