@@ -478,6 +478,8 @@ fn open_lists_outlast_kill_9() {
     // From the log.
     let mut place = Place::start(&setting);
     assert!(Stood::of(&mut place) == stood, "{:#?}\nwas\n{stood:#?}", Stood::of(&mut place));
+    let all = place.owner.get("/api/v3/allOrders", &[SYMBOL]);
+    assert_eq!(rows(&all).len(), 10, "one of them is closed: {all}");
     let before = snapshots(&setting);
     place.server.admin("POST", "snapshot", &Value::Null).ok();
     let deadline = Instant::now() + PATIENCE;
@@ -540,6 +542,8 @@ impl Stood {
 
 /// A pair, two lists with pending orders, an iceberg, a trailing stop and a peg.
 fn fill_the_book(place: &mut Place) {
+    place.owner.limit("LTCUSDT", "BUY", "1", "80").ok();
+    place.delete("openOrders", &[]);
     place.post("orderList/oco", OCO);
     place.post("orderList/oto", &oto());
     place.post(

@@ -331,8 +331,14 @@ impl Exchange {
                 account: account(draw),
                 instrument: instrument(draw),
                 order: self.order(draw),
-                client_order_id: client_order_id(draw),
-                new_client_order_id: client_order_id(draw),
+                client_order_id: match draw.byte() {
+                    0..224 => Text::EMPTY,
+                    _ => client_order_id(draw),
+                },
+                new_client_order_id: match draw.byte() {
+                    0..224 => text(&format!("a{}", self.sequence)),
+                    _ => client_order_id(draw),
+                },
                 quantity: Quantity(quantity(draw)),
             }
             .into(),
@@ -353,7 +359,10 @@ impl Exchange {
                     back @ 0..240 => self.last_list.0.saturating_sub(u64::from(back) % 4),
                     _ => draw.extreme(),
                 }),
-                list_client_order_id: client_order_id(draw),
+                list_client_order_id: match draw.byte() {
+                    0..224 => Text::EMPTY,
+                    _ => client_order_id(draw),
+                },
                 cancel_client_order_id: client_order_id(draw),
             }
             .into(),

@@ -1,8 +1,8 @@
-//! The auction of the exchange, held by the engine in a venue of its own: first with the orders that
-//! rest before it, then with those that never rested, as market orders.
+//! The auction of the exchange, held by the engine in a venue of its own: first with the orders
+//! that rest before it, then with those that never rested, as market orders.
 //!
-//! Compared are price and quantity, and what each order was filled with; the turn of the fills is not
-//! (the exchange prints buyers and sellers by turns).
+//! Compared are price and quantity, and what each order was filled with; the turn of the fills is
+//! not (the exchange prints buyers and sellers by turns).
 
 use super::super::venue::{Limit, Venue};
 use super::format::quantity;
