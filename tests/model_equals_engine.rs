@@ -373,13 +373,14 @@ mod snapshots {
 mod soak {
     use super::*;
 
-    /// `OUTCRY_SOAK_COMMANDS=N` makes it long.
+    /// `OUTCRY_SOAK_COMMANDS=N` makes it long, `OUTCRY_SOAK_SEED=N` begins with another seed.
     #[test]
     fn random_markets_give_equal_events_for_long() {
         const RUN: usize = 50_000;
         let commands =
             std::env::var("OUTCRY_SOAK_COMMANDS").map_or(2_000, |it| it.parse().unwrap());
-        let (mut seed, mut left) = (1_000, commands);
+        let first = std::env::var("OUTCRY_SOAK_SEED").map_or(1_000, |it| it.parse().unwrap());
+        let (mut seed, mut left) = (first, commands);
         while left > 0 {
             let run = RUN.min(left);
             check(seed, shape(seed), run);

@@ -24,7 +24,7 @@ pub fn samples() -> &'static Samples {
 
 fn collect() -> Samples {
     let shape = Shape { accounts: 16, open_orders: 200, ..Shape::default() };
-    let mut log = RandomLog::new(5, shape);
+    let mut log = RandomLog::extended(5, shape);
     let (mut slots, mut engine) = (Slots::new(), Engine::new());
     let (mut commands, mut events) = (BTreeMap::new(), BTreeMap::new());
     for sequence in 1..=STEPS {

@@ -171,7 +171,9 @@ impl Planner<'_> {
         if definition != *stands {
             self.propose(DefineInstrument { envelope: ENVELOPE, definition }, text);
         }
-        if status != stands.status {
+        // An interruption of trading ends by itself.
+        let is_interrupted = stands.status == protocol::InstrumentStatus::VolatilityAuction;
+        if status != stands.status && !is_interrupted {
             let text = format!("~ instrument {symbol} status  {} → {status}", stands.status);
             self.propose(SetInstrumentStatus { envelope: ENVELOPE, symbol, status }, text);
         }

@@ -138,7 +138,7 @@ fn a_symbol_is_written_in_the_order_of_the_document() {
         {\"filterType\":\"ICEBERG_PARTS\",\"limit\":10}],\"permissions\":[],\
         \"permissionSets\":[[\"SPOT\"]],\"defaultSelfTradePreventionMode\":\"NONE\",\
         \"allowedSelfTradePreventionModes\":[\"NONE\",\"EXPIRE_TAKER\",\"EXPIRE_MAKER\",\
-        \"EXPIRE_BOTH\",\"DECREMENT\"]}";
+        \"EXPIRE_BOTH\",\"DECREMENT\",\"TRANSFER\"]}";
     assert_eq!(written(Shown::AS_DEFINED), expected);
     let masked = written(Shown { flags: !flag::OCO, permission_sets: false });
     let expected = expected
@@ -178,7 +178,7 @@ fn what_the_old_layout_lacks_has_todays_value() {
     assert_eq!(instrument.default_stp_mode, StpMode::None);
     assert_eq!(
         StpMode::names(instrument.allowed_stp_modes),
-        ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"]
+        ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
     );
 }
 
