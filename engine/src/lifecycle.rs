@@ -866,9 +866,14 @@ impl Engine {
         let Order { kind, price, owner, .. } = *order;
         let iceberg = self.orders.extra(slot).map_or(Quantity::ZERO, |extra| extra.terms.iceberg);
         check_lots(kind, amend.quantity, iceberg, market)?;
-        // A pegged order that found no price yet is looked at when it does.
-        if kind.is_limit() && !price.is_zero() {
-            self.check_notional(kind, QuantityUnit::Base, price, amend.quantity, market)?;
+        if kind.is_limit() {
+            let pegged = self.orders.extra(slot).filter(|extra| extra.is_pegged());
+            let named = pegged.map_or(price, |extra| extra.named_price);
+            let other = Some(price).filter(|price| *price != named);
+            // A pegged order that found no price yet, and names none, is looked at when it does.
+            for price in [named].into_iter().chain(other).filter(|price| !price.is_zero()) {
+                self.check_notional(kind, QuantityUnit::Base, price, amend.quantity, market)?;
+            }
         }
         let named = self.orders.find_named(owner, &amend.new_client_order_id);
         match named {
