@@ -12,6 +12,20 @@ use protocol::event::*;
 use protocol::instrument::{filter, flag};
 use protocol::*;
 
+/// What is received of this asset pays its own commission (opo.md).
+const FEE_ASSET: &str = "BNB";
+
+/// A fill, as the order's list sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListFill {
+    pub(crate) quantity: Quantity,
+    pub(crate) commission: Amount,
+    /// The order wants no more.
+    pub(crate) is_filled: bool,
+    /// Against an order of the same account.
+    pub(crate) is_own: bool,
+}
+
 /// Closed because somebody asked for it: the others of the list follow with the same words.
 fn is_request(reason: CloseReason) -> bool {
     matches!(reason, CloseReason::Requested | CloseReason::Disconnected | CloseReason::Exchange)
@@ -315,40 +329,32 @@ impl Engine {
 
     /// A fill of an order that may be the working one of a list.
     #[cold]
-    pub(crate) fn filled_of_list(
-        &mut self,
-        slot: Slot,
-        quantity: Quantity,
-        commission: Amount,
-        is_filled: bool,
-        out: &mut impl EventSink,
-    ) {
+    pub(crate) fn filled_of_list(&mut self, slot: Slot, fill: ListFill, out: &mut impl EventSink) {
         let id = self.orders.get(slot).id;
         let Some(list) = self.list_of(slot).filter(|list| list.working() == Some(id)) else {
             return;
         };
         let (list, pays, pending) = (list.id, list.kind.pays(), list.orders[1]);
         if pays && let Some(paid) = self.orders.find(pending) {
-            self.lock_received(paid, quantity, commission, out);
+            self.lock_received(paid, fill, out);
         }
-        if is_filled {
+        if fill.is_filled {
             self.lists.change(list, |list| list.stage = Stage::Filled);
             self.filled_lists.push(pending);
         }
     }
 
     /// What was received is held for the order that it pays (opo.md).
-    fn lock_received(
-        &mut self,
-        paid: Slot,
-        quantity: Quantity,
-        commission: Amount,
-        out: &mut impl EventSink,
-    ) {
-        let row = self.orders.owned(self.orders.get(paid).owner).base;
+    fn lock_received(&mut self, paid: Slot, fill: ListFill, out: &mut impl EventSink) {
+        let ListFill { quantity, commission, is_own, .. } = fill;
+        let Order { owner, instrument, .. } = *self.orders.get(paid);
+        let row = self.orders.owned(owner).base;
         let received = Amount::from(quantity) - commission;
         let besides = self.ledger.entry(row).balance.free - received;
-        let locked = if besides >= commission { quantity.into() } else { received };
+        // An own order at the market pays from the free funds as it goes: they are not to be touched.
+        let market = self.venue.market(instrument).expect("the order's instrument exists");
+        let is_short = is_own || market.definition().base.as_str() == FEE_ASSET;
+        let locked = if besides >= commission && !is_short { quantity.into() } else { received };
         if locked.is_zero() {
             return;
         }

@@ -1,6 +1,7 @@
 //! Matching: an order walks the opposite side of the book (docs/rules.md §5 and 6).
 
 use crate::book::{Level, crosses};
+use crate::contingency::ListFill;
 use crate::engine::Engine;
 use crate::ledger::{Pocket, Row};
 use crate::market::Market;
@@ -421,13 +422,7 @@ impl Engine {
         ];
         self.settle(parties, &trade);
         self.emit_trade_balances(maker, taker, out);
-        for (Party { slot, commission, .. }, filled) in
-            parties.into_iter().zip([maker_filled, taker_filled]).rev()
-        {
-            if self.orders.get(slot).extra != NONE {
-                self.filled_of_list(slot, quantity, commission, filled, out);
-            }
-        }
+        self.tell_lists(parties, [maker_filled, taker_filled], quantity, out);
         if let Some((shown, _)) = refilled {
             let Order { id: order, account, .. } = *self.orders.get(maker);
             out.emit(IcebergRefilled { order, account, instrument, quantity: shown });
@@ -520,6 +515,25 @@ impl Engine {
         commission
     }
 
+    /// The lists of a trade's orders learn of it, the taker's first.
+    #[inline]
+    fn tell_lists(
+        &mut self,
+        parties: [Party; 2],
+        filled: [bool; 2],
+        quantity: Quantity,
+        out: &mut impl EventSink,
+    ) {
+        let [maker, taker] = parties.map(|party| *self.orders.get(party.slot));
+        if maker.extra == NONE && taker.extra == NONE {
+            return;
+        }
+        let is_own = maker.account == taker.account;
+        for (Party { slot, commission, .. }, is_filled) in parties.into_iter().zip(filled).rev() {
+            self.filled_of_list(slot, ListFill { quantity, commission, is_filled, is_own }, out);
+        }
+    }
+
     /// One trade of an uncross (§11): the younger order is the taker, both pay the maker's rate.
     pub(crate) fn trade_in_auction(
         &mut self,
@@ -550,13 +564,7 @@ impl Engine {
         self.settle(parties, &trade);
         self.emit_trade_balances(maker, taker, out);
         self.venue.known(instrument).average.add(self.now, quantity, quote);
-        for (Party { slot, commission, .. }, filled) in
-            parties.into_iter().zip([maker_filled, taker_filled]).rev()
-        {
-            if self.orders.get(slot).extra != NONE {
-                self.filled_of_list(slot, quantity, commission, filled, out);
-            }
-        }
+        self.tell_lists(parties, [maker_filled, taker_filled], quantity, out);
         for (slot, filled) in [(maker, maker_filled), (taker, taker_filled)] {
             if filled {
                 self.forget(slot);

@@ -6,7 +6,7 @@ use protocol::instrument::{LotSize, filter};
 
 impl Model {
     /// What a working order bought is locked for the first of the orders that will sell it.
-    pub(super) fn pay(&mut self, buyer: &Order, quantity: u64, commission: i128) {
+    pub(super) fn pay(&mut self, buyer: &Order, quantity: u64, commission: i128, is_own: bool) {
         let Some(list) = self.lists.get(&buyer.list).filter(|it| it.pays).cloned() else { return };
         if list.working != buyer.id {
             return;
@@ -15,7 +15,8 @@ impl Model {
         let base = self.instrument(list.instrument).base;
         let quantity = i128::from(quantity);
         let free_before = self.balance(account, base).free - (quantity - commission);
-        let locked = match free_before >= commission {
+        let is_bnb = self.instrument(list.instrument).definition.base.as_str() == "BNB";
+        let locked = match free_before >= commission && !is_bnb && !is_own {
             true => quantity,
             false => quantity - commission,
         };

@@ -268,7 +268,8 @@ impl Model {
         self.settle(&taker, print.price, print.quantity, taker_commission);
         self.emit_balances_of_both(&taker, &maker);
         for (order, commission) in [(&taker, taker_commission), (&maker, maker_commission)] {
-            self.pay(order, print.quantity.0, commission);
+            let is_own = taker.request.account == maker.request.account;
+            self.pay(order, print.quantity.0, commission, is_own);
         }
         for (order, is_filled) in [(&taker, taker_is_filled), (&maker, maker_is_filled)] {
             if is_filled {
