@@ -56,7 +56,7 @@ impl Teller {
                 self.levels.remove(&(it.instrument, it.price, it.side));
             }
             Event::BookChanged(it) => {
-                self.levels.insert((it.instrument, it.price, it.side), it.quantity);
+                self.levels.insert((it.instrument, it.price, it.side), it.quantity.into());
             }
             _ => {}
         }

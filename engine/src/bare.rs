@@ -134,7 +134,7 @@ impl BareBook {
             update: self.update,
             side,
             price: level.price,
-            quantity: level.quantity,
+            quantity: LevelQuantity::new(level.quantity),
             orders: level.orders,
         });
     }

@@ -152,21 +152,27 @@ impl Book {
     #[inline(always)]
     pub(crate) fn insert(&mut self, slab: &mut Slab, slot: Slot, shown: Quantity) -> Level {
         let Order { side, price, .. } = *slab.get(slot);
-        let place = self.ladder_mut(side).place(price);
-        let (at, youngest) = match self.ladder(side).level(place) {
+        let Book { queues, free, bids, asks } = self;
+        let ladder = match side {
+            Side::Buy => bids,
+            Side::Sell => asks,
+        };
+        let place = ladder.place(price);
+        let (at, youngest, level) = match ladder.level(place) {
             Some(at) => {
-                let queue = &mut self.queues[at as usize];
+                let queue = &mut queues[at as usize];
                 queue.add(shown);
                 queue.orders += 1;
-                (at, core::mem::replace(&mut queue.youngest, slot))
+                let youngest = core::mem::replace(&mut queue.youngest, slot);
+                (at, youngest, queue.level())
             }
             None => {
-                let (quantity, quantity_high) = (shown.0, 0);
                 let (oldest, youngest) = (slot, slot);
+                let (quantity, quantity_high) = (shown.0, 0);
                 let queue = Queue { price, quantity, quantity_high, orders: 1, oldest, youngest };
-                let at = self.add_queue(queue);
-                self.ladder_mut(side).put(place, at);
-                (at, Slot::NONE)
+                let at = add_queue(queues, free, queue);
+                ladder.put(place, at);
+                (at, Slot::NONE, queue.level())
             }
         };
         slab.get_mut(youngest).younger = slot;
@@ -175,21 +181,7 @@ impl Book {
         order.younger = Slot::NONE;
         order.phase = Phase::Resting;
         order.queue = at;
-        self.queues[at as usize].level()
-    }
-
-    #[inline]
-    fn add_queue(&mut self, queue: Queue) -> u32 {
-        match self.free.pop() {
-            Some(at) => {
-                self.queues[at as usize] = queue;
-                at
-            }
-            None => {
-                self.queues.push(queue);
-                u32::try_from(self.queues.len() - 1).expect("fewer than 2^32 levels")
-            }
-        }
+        level
     }
 
     /// Takes `quantity` off what the level of a resting order shows. Returns the level after it.
@@ -230,6 +222,20 @@ impl Book {
             self.free.push(at);
         }
         level
+    }
+}
+
+#[inline]
+fn add_queue(queues: &mut Vec<Queue>, free: &mut Vec<u32>, queue: Queue) -> u32 {
+    match free.pop() {
+        Some(at) => {
+            queues[at as usize] = queue;
+            at
+        }
+        None => {
+            queues.push(queue);
+            u32::try_from(queues.len() - 1).expect("fewer than 2^32 levels")
+        }
     }
 }
 

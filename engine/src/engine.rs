@@ -13,7 +13,9 @@ use crate::sweep::{COMMANDS_PER_SLICE, Sweep};
 use crate::venue::Venue;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use protocol::command::{AccountName, OrderRequest, OrderTerms};
+use protocol::command::{
+    AccountName, CancelOrder, Genesis, NewOrder, OrderRequest, OrderTerms, ReplaceOrder, Tick,
+};
 use protocol::event::*;
 use protocol::instrument::{AssetName, Symbol};
 use protocol::*;
@@ -27,6 +29,22 @@ const _: () = assert!(HASH_INTERVAL.is_multiple_of(COMMANDS_PER_SLICE));
 
 /// A command stops running triggered orders once its events have passed this.
 const EVENTS_PER_COMMAND_MAX: u32 = 10_000;
+
+/// What the frame around a command looks at.
+struct Frame<'a> {
+    envelope: &'a Envelope,
+    /// Of the command's record.
+    kind: u16,
+    is_numbered: bool,
+    is_order: bool,
+}
+
+impl<'a> Frame<'a> {
+    /// Of a client's order command.
+    fn order<C: Record>(envelope: &'a Envelope) -> Frame<'a> {
+        Frame { envelope, kind: C::KIND, is_numbered: true, is_order: true }
+    }
+}
 
 /// Ok, or why not: nothing has changed then.
 pub(crate) type Refusal = Result<(), RejectReason>;
@@ -93,74 +111,93 @@ impl Engine {
         // What comes most often has a copy of the frame to itself.
         match input.command {
             Command::NewOrder(new) => {
-                self.execute(input, &new.envelope, out, |engine, out| engine.new_order(new, out));
+                let frame = Frame::order::<NewOrder>(&new.envelope);
+                self.execute(input, frame, out, |engine, out| engine.new_order(new, out));
             }
             Command::CancelOrder(cancel) => {
-                self.execute(input, &cancel.envelope, out, |engine, out| {
-                    engine.cancel_order(cancel, out)
-                });
+                let frame = Frame::order::<CancelOrder>(&cancel.envelope);
+                self.execute(input, frame, out, |engine, out| engine.cancel_order(cancel, out));
             }
             Command::ReplaceOrder(replace) => {
-                self.execute(input, &replace.envelope, out, |engine, out| {
-                    engine.replace_order(replace, out)
-                });
+                let frame = Frame::order::<ReplaceOrder>(&replace.envelope);
+                self.execute(input, frame, out, |engine, out| engine.replace_order(replace, out));
             }
             other => {
-                self.execute(input, other.envelope(), out, |engine, out| engine.route(other, out));
+                let frame = Frame {
+                    envelope: other.envelope(),
+                    kind: other.kind(),
+                    is_numbered: other.is_numbered(),
+                    is_order: other.is_order(),
+                };
+                self.execute(input, frame, out, |engine, out| engine.route(other, out));
             }
         }
     }
 
     /// The frame around a command.
-    #[inline]
+    #[inline(always)]
     fn execute<S: EventSink>(
         &mut self,
         input: &Sequenced<'_>,
-        envelope: &Envelope,
+        frame: Frame<'_>,
         out: &mut Counted<'_, S>,
         run: impl FnOnce(&mut Engine, &mut Counted<'_, S>) -> Refusal,
     ) {
-        let Some(checked) = self.check_envelope(input.command, envelope) else { return };
+        let Some(checked) = self.check_envelope(&frame) else { return };
+        let Envelope { origin, session, request, .. } = *frame.envelope;
         out.emit(CommandBegan {
             sequence: input.sequence,
             stamp: input.stamp,
-            origin: envelope.origin,
-            session: envelope.session,
-            request: envelope.request,
-            kind: input.command.kind(),
+            origin,
+            session,
+            request,
+            kind: frame.kind,
         });
         let result = checked.and_then(|()| run(self, out));
         if let Err(reason) = result {
             out.emit(CommandRefused { part: CommandPart::Whole, reason });
         }
         out.emit(CommandAnswered { sequence: input.sequence });
-        let is_tick = matches!(input.command, Command::Tick(_)) && result.is_ok();
+        let is_tick = frame.kind == Tick::KIND && result.is_ok();
         if is_tick {
             self.pass_time(out);
         }
         if is_tick || !self.traded.is_empty() {
-            self.collect_due(out);
-            if !self.triggered.is_empty() {
-                self.run_triggers(out);
-            }
+            self.run_consequences(out);
         }
         if input.sequence.0.is_multiple_of(COMMANDS_PER_SLICE) {
-            self.sweep();
-            if input.sequence.0.is_multiple_of(HASH_INTERVAL) {
-                let state_hash = self.swept_hash();
-                out.emit(StateHashed { sequence: input.sequence, state_hash });
-            }
+            self.hash_state(out);
+        }
+    }
+
+    /// What the command's trades, or time, made due.
+    #[inline(never)]
+    fn run_consequences<S: EventSink>(&mut self, out: &mut Counted<'_, S>) {
+        self.collect_due(out);
+        if !self.triggered.is_empty() {
+            self.run_triggers(out);
+        }
+    }
+
+    /// A slice of the state joins the hash, which is told from time to time.
+    #[inline(never)]
+    fn hash_state(&mut self, out: &mut impl EventSink) {
+        self.sweep();
+        let sequence = self.sequence;
+        if sequence.0.is_multiple_of(HASH_INTERVAL) {
+            let state_hash = self.swept_hash();
+            out.emit(StateHashed { sequence, state_hash });
         }
     }
 
     /// None: a copy of a command that was executed; it is dropped without an event.
     #[inline]
-    fn check_envelope(&mut self, command: &Command, envelope: &Envelope) -> Option<Refusal> {
-        if self.genesis.is_none() && !matches!(command, Command::Genesis(_)) {
+    fn check_envelope(&mut self, frame: &Frame<'_>) -> Option<Refusal> {
+        let Envelope { origin, deadline, .. } = frame.envelope;
+        if self.genesis.is_none() && frame.kind != Genesis::KIND {
             return Some(Err(RejectReason::NoGenesis));
         }
-        if command.is_numbered() {
-            let origin = &envelope.origin;
+        if frame.is_numbered {
             let slot = self.gateways.get_mut(origin.node, origin.slot);
             let Some(slot) = slot.filter(|slot| slot.incarnation == origin.incarnation) else {
                 return Some(Err(RejectReason::StaleIncarnation));
@@ -173,7 +210,7 @@ impl Engine {
             }
             slot.last_number = origin.number;
         }
-        match command.is_order() && self.now > envelope.deadline {
+        match frame.is_order && self.now > *deadline {
             true => Some(Err(RejectReason::DeadlinePassed)),
             false => Some(Ok(())),
         }

@@ -33,6 +33,27 @@ pub(crate) enum Pocket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row(u32);
 
+/// What an order pays in a trade.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Payment {
+    /// Locked if the order holds.
+    pub(crate) pocket: Pocket,
+    pub(crate) amount: Amount,
+    /// By so much more is locked for the order besides.
+    pub(crate) hold_change: Amount,
+}
+
+/// One asset's way in a trade.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Leg {
+    pub(crate) payer: Row,
+    pub(crate) payee: Row,
+    pub(crate) venue: Row,
+    pub(crate) payment: Payment,
+    /// The payee's, out of what it gets.
+    pub(crate) commission: Amount,
+}
+
 /// One balance and whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -121,6 +142,40 @@ impl Ledger {
         self.entries[to.0 as usize].balance.free += amount;
         assert!(amount >= Amount::ZERO, "a transfer of {amount}");
         assert!(before == self.sum_of(from, to), "a transfer of {amount} made money");
+    }
+
+    /// One asset of a trade: the payer's money goes to the payee, less the venue's commission, and
+    /// what the payer's order holds changes.
+    #[inline]
+    pub(crate) fn settle(&mut self, leg: &Leg) {
+        let Leg { payer, payee, venue, payment, commission } = *leg;
+        let Payment { pocket, amount, hold_change } = payment;
+        let before = self.sum_of_leg(leg);
+        let balance = &mut self.entries[payer.0 as usize].balance;
+        balance.free -= hold_change;
+        balance.locked += hold_change;
+        match pocket {
+            Pocket::Free => balance.free -= amount,
+            Pocket::Locked => balance.locked -= amount,
+        }
+        self.entries[payee.0 as usize].balance.free += amount - commission;
+        self.entries[venue.0 as usize].balance.free += commission;
+        assert_sound(self.entry(payer));
+        assert_sound(self.entry(payee));
+        let is_owed = amount >= Amount::ZERO && commission >= Amount::ZERO;
+        assert!(is_owed, "a payment of {amount}, a commission of {commission}");
+        assert!(before == self.sum_of_leg(leg), "a trade of {amount} made money");
+    }
+
+    #[inline]
+    fn sum_of_leg(&self, leg: &Leg) -> Amount {
+        let [payer, payee, venue] = [leg.payer, leg.payee, leg.venue].map(|row| self.entry(row));
+        assert!(payer.asset == payee.asset && payer.asset == venue.asset, "assets differ");
+        let of_venue = venue.balance.total();
+        match leg.payer == leg.payee {
+            true => payer.balance.total() + of_venue,
+            false => payer.balance.total() + payee.balance.total() + of_venue,
+        }
     }
 
     #[inline]

@@ -354,8 +354,8 @@ impl Engine {
         cancel_client_order_id: ClientOrderId,
         out: &mut impl EventSink,
     ) {
-        let order = self.orders.get(slot);
-        let Order { id, account, instrument, side, kind, phase, owner, .. } = *order;
+        let order = *self.orders.get(slot);
+        let Order { id, account, instrument, side, .. } = order;
         let (cumulative_quantity, cumulative_quote, prevented_quantity) = match order.is_touched {
             false => (Quantity::ZERO, Amount::ZERO, Quantity::ZERO),
             true => {
@@ -377,10 +377,29 @@ impl Engine {
             cancel_client_order_id,
         });
         if !held.is_zero() {
-            let row = self.orders.owned(owner).paying(side);
+            let row = self.orders.owned(order.owner).paying(side);
             self.ledger.hold(row, -held);
             out.emit(self.ledger.changed(row));
         }
+        if order.extra == NONE && order.phase == Phase::Resting {
+            let level = market.book.remove(&mut self.orders.slab, slot, order.remaining);
+            market.tell_level(side, level, out);
+            self.orders.remove(slot);
+            self.venue.accounts[account.0 as usize].count(order.kind, OrderTerms::NONE, -1);
+            return;
+        }
+        self.leave(slot, out);
+        let list = self.orders.extra(slot).map_or(OrderListId::NONE, |extra| extra.list);
+        self.forget(slot);
+        if list != OrderListId::NONE {
+            self.closed_of_list(list, id, (status, reason), out);
+        }
+    }
+
+    /// The order stands nowhere from here on, but is not forgotten yet.
+    fn leave(&mut self, slot: Slot, out: &mut impl EventSink) {
+        let Order { id, instrument, side, kind, phase, .. } = *self.orders.get(slot);
+        let market = self.venue.known(instrument);
         match phase {
             Phase::Resting => {
                 let shown = self.orders.shown(slot);
@@ -402,11 +421,6 @@ impl Engine {
                 collection.is_stale = true;
             }
             Phase::Running | Phase::Due | Phase::Pending => {}
-        }
-        let list = self.orders.extra(slot).map_or(OrderListId::NONE, |extra| extra.list);
-        self.forget(slot);
-        if list != OrderListId::NONE {
-            self.closed_of_list(list, id, (status, reason), out);
         }
     }
 
@@ -769,28 +783,27 @@ impl Engine {
             });
         }
         let slot = found?;
+        let before = *self.orders.get(slot);
+        let Order { side, kind, owner, .. } = before;
         let gone = self.orders.gone(slot);
-        let held = self.orders.held(slot);
-        let Order { side, price: price_before, kind, owner, .. } = *self.orders.get(slot);
-        let row = self.orders.owned(owner).paying(side);
-        let needed = match side {
-            Side::Buy => notional(price, quantity),
-            Side::Sell => quantity.into(),
-        };
         let market = self.venue.known(instrument);
-        check_replace(self.orders.get(slot), gone, (price, quantity), market)?;
-        let is_bound = match self.orders.extra(slot) {
-            None => false,
-            Some(extra) => extra.is_pegged() || self.lists.get(extra.list).is_some(),
-        };
-        if is_bound {
-            return Err(RejectReason::UnsupportedCombination);
+        check_replace(&before, gone, (price, quantity), market)?;
+        let is_plain = before.extra == NONE;
+        if !is_plain {
+            self.check_unbound(slot)?;
         }
+        let market = self.venue.known(instrument);
         check_price_grid(market, price)?;
         check_lots(kind, quantity, Quantity::ZERO, market)?;
         if let Some(extra) = self.orders.extra(slot).filter(|extra| extra.is_iceberg()) {
             check_iceberg_parts(quantity, extra.terms.iceberg, market)?;
         }
+        let row = self.orders.owned(owner).paying(side);
+        let held = if is_plain { before.hold() } else { self.orders.held(slot) };
+        let needed = match side {
+            Side::Buy => notional(price, quantity),
+            Side::Sell => quantity.into(),
+        };
         if self.ledger.entry(row).balance.free + held < needed {
             return Err(RejectReason::InsufficientBalance);
         }
@@ -800,11 +813,13 @@ impl Engine {
         if takes && kind == OrderKind::LimitMaker {
             return Err(RejectReason::WouldMatchImmediately);
         }
-        let shown = self.orders.shown(slot);
+        let shown = if is_plain { before.remaining } else { self.orders.shown(slot) };
         let level = market.book.remove(&mut self.orders.slab, slot, shown);
-        market.forget_iceberg(&self.orders, slot);
-        self.orders.slab.get_mut(slot).price = price;
+        if !is_plain {
+            market.forget_iceberg(&self.orders, slot);
+        }
         self.orders.set_remaining(slot, quantity);
+        self.orders.slab.get_mut(slot).price = price;
         out.emit(OrderReplaced {
             order,
             account,
@@ -812,7 +827,7 @@ impl Engine {
             execution: market.next_execution(),
             price,
             quantity: Quantity(gone.0 + quantity.0),
-            price_before,
+            price_before: before.price,
         });
         if let Some(extra) = self.orders.extra_mut(slot) {
             extra.held = needed;
@@ -825,12 +840,28 @@ impl Engine {
         if takes {
             let appetite = Appetite::Base { remaining: quantity };
             self.run(Taker::of(&self.orders, slot), appetite, out);
-        } else {
+        } else if is_plain {
             // It rests, like any that runs and meets nobody; its terms are not looked at.
+            let level = market.book.insert(&mut self.orders.slab, slot, quantity);
+            market.tell_level(side, level, out);
+        } else {
             let level = self.rest(slot);
             self.venue.known(instrument).tell_level(side, level, out);
         }
         Ok(())
+    }
+
+    /// A pegged order, or one whose list goes on, is not replaced.
+    #[cold]
+    fn check_unbound(&self, slot: Slot) -> Refusal {
+        let is_bound = self
+            .orders
+            .extra(slot)
+            .is_some_and(|extra| extra.is_pegged() || self.lists.get(extra.list).is_some());
+        match is_bound {
+            true => Err(RejectReason::UnsupportedCombination),
+            false => Ok(()),
+        }
     }
 
     fn check_amend(&self, slot: Slot, amend: &AmendOrder) -> Refusal {

@@ -187,7 +187,7 @@ impl Market {
             update: self.counters.update,
             side,
             price: level.price,
-            quantity: level.quantity,
+            quantity: LevelQuantity::new(level.quantity),
             orders: level.orders,
         }
     }

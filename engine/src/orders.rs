@@ -114,9 +114,13 @@ impl Owner {
     }
 }
 
-/// An owner's open orders, as a list by id. It stays when the last order goes.
+/// An owner's open orders, as a list by id. It stays when the last order goes. What every order
+/// changes is one line of memory, the rest is another.
 #[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
 pub(crate) struct Owned {
+    /// Σ remaining of the BUY orders, and of the SELL orders.
+    pub(crate) open: [Amount; 2],
     pub(crate) owner: Owner,
     /// Its account's balances of the instrument's base and quote.
     pub(crate) base: Row,
@@ -124,13 +128,13 @@ pub(crate) struct Owned {
     pub(crate) count: u32,
     /// Of the contingent kinds.
     pub(crate) algos: u32,
-    pub(crate) icebergs: u32,
-    /// Σ remaining of the BUY orders, and of the SELL orders.
-    pub(crate) open: [Amount; 2],
-    pub(crate) traded: DayTraded,
     first: Slot,
     last: Slot,
+    pub(crate) traded: DayTraded,
+    pub(crate) icebergs: u32,
 }
+
+const _: () = assert!(core::mem::offset_of!(Owned, traded) == 64);
 
 impl Owned {
     /// The balance that an order of this side pays from.
@@ -227,16 +231,16 @@ impl Orders {
         let at = u32::try_from(self.owners.len()).expect("fewer than 2^32 owners");
         let (first, last) = (Slot::NONE, Slot::NONE);
         self.owners.push(Owned {
+            open: [Amount::ZERO; 2],
             owner,
             base,
             quote,
             count: 0,
             algos: 0,
-            icebergs: 0,
-            open: [Amount::ZERO; 2],
-            traded: DayTraded::default(),
             first,
             last,
+            traded: DayTraded::default(),
+            icebergs: 0,
         });
         self.by_owner.insert(self.owner_hash(owner), at);
         at
@@ -495,7 +499,9 @@ impl Orders {
         let owned = &mut self.owners[owner as usize];
         owned.count -= 1;
         owned.algos -= u32::from(kind.is_contingent());
-        owned.icebergs -= u32::from(is_iceberg);
+        if is_iceberg {
+            owned.icebergs -= 1;
+        }
         owned.open[side as usize] -= remaining.into();
         owned.first = if previous.is_none() { next } else { owned.first };
         owned.last = if next.is_none() { previous } else { owned.last };

@@ -3,7 +3,7 @@
 use crate::book::{Level, crosses};
 use crate::contingency::ListFill;
 use crate::engine::Engine;
-use crate::ledger::{Pocket, Row};
+use crate::ledger::{Leg, Payment, Pocket};
 use crate::market::Market;
 use crate::orders::Orders;
 use crate::reference::Obstacle;
@@ -420,7 +420,12 @@ impl Engine {
             Party { slot: maker, held: maker_held, commission: maker_commission },
             Party { slot: taker, held: taker_held, commission: taker_commission },
         ];
-        self.settle(parties, &trade);
+        let [of_maker, of_taker] = parties;
+        let sides = match trade.taker_side {
+            Side::Buy => [of_taker, of_maker],
+            Side::Sell => [of_maker, of_taker],
+        };
+        self.settle(sides, instrument, (quantity, quote));
         self.emit_trade_balances(maker, taker, out);
         self.tell_lists(parties, [maker_filled, taker_filled], quantity, out);
         if let Some((shown, _)) = refilled {
@@ -561,7 +566,12 @@ impl Engine {
             Party { slot: maker, held: held[0], commission: maker_commission },
             Party { slot: taker, held: held[1], commission: taker_commission },
         ];
-        self.settle(parties, &trade);
+        let [of_maker, of_taker] = parties;
+        let sides = match trade.taker_side {
+            Side::Buy => [of_taker, of_maker],
+            Side::Sell => [of_maker, of_taker],
+        };
+        self.settle(sides, instrument, (quantity, quote));
         self.emit_trade_balances(maker, taker, out);
         self.venue.known(instrument).average.add(self.now, quantity, quote);
         self.tell_lists(parties, [maker_filled, taker_filled], quantity, out);
@@ -601,34 +611,56 @@ impl Engine {
         }
     }
 
-    /// Moves the money of a trade (§5.3) between maker and taker.
+    /// Moves the money of a trade (§5.3): what is paid, what of it is commission, and what the orders
+    /// hold for the rest of them.
     #[inline]
-    fn settle(&mut self, [maker, taker]: [Party; 2], trade: &Trade) {
-        let (buyer, seller) = match trade.taker_side {
-            Side::Buy => (taker, maker),
-            Side::Sell => (maker, taker),
-        };
-        let market = self.venue.known(trade.instrument);
+    fn settle(
+        &mut self,
+        [buyer, seller]: [Party; 2],
+        instrument: InstrumentId,
+        (quantity, quote): (Quantity, Amount),
+    ) {
+        let market = self.venue.known(instrument);
         let (venue_base, venue_quote) = (market.venue_base, market.venue_quote);
-        let owned = |slot| self.orders.owned(self.orders.get(slot).owner);
-        let (to_buyer, to_seller) = (owned(buyer.slot).base, owned(seller.slot).quote);
-        self.pay(buyer, to_seller, trade.quote);
-        self.pay(seller, to_buyer, trade.quantity.into());
-        self.ledger.transfer((to_buyer, Pocket::Free), venue_base, buyer.commission);
-        self.ledger.transfer((to_seller, Pocket::Free), venue_quote, seller.commission);
+        let owned = |party: Party| self.orders.owned(self.orders.get(party.slot).owner);
+        let (of_buyer, of_seller) = (owned(buyer), owned(seller));
+        let (from_buyer, from_seller) =
+            (self.payment(buyer, quote), self.payment(seller, quantity.into()));
+        let quote_leg = Leg {
+            payer: of_buyer.quote,
+            payee: of_seller.quote,
+            venue: venue_quote,
+            payment: from_buyer,
+            commission: seller.commission,
+        };
+        let base_leg = Leg {
+            payer: of_seller.base,
+            payee: of_buyer.base,
+            venue: venue_base,
+            payment: from_seller,
+            commission: buyer.commission,
+        };
+        self.ledger.settle(&quote_leg);
+        self.ledger.settle(&base_leg);
+        for (Party { slot, held, .. }, payment) in [(buyer, from_buyer), (seller, from_seller)] {
+            if self.orders.get(slot).extra != NONE && payment.pocket == Pocket::Locked {
+                self.hold_anew(slot, held - payment.amount);
+            }
+        }
     }
 
-    /// An order pays from its hold, if its kind holds, and is held anew for what remains.
+    /// An order pays from its hold, if its kind holds, and holds what the rule says for what remains.
+    /// An order with an extra is held anew apart.
     #[inline]
-    fn pay(&mut self, Party { slot, held, .. }: Party, to: Row, amount: Amount) {
+    fn payment(&self, Party { slot, held, .. }: Party, amount: Amount) -> Payment {
         let order = self.orders.get(slot);
-        let from = self.orders.owned(order.owner).paying(order.side);
-        if self.orders.holds(slot) {
-            self.ledger.transfer((from, Pocket::Locked), to, amount);
-            self.hold_anew(slot, held - amount);
-        } else {
-            self.ledger.transfer((from, Pocket::Free), to, amount);
-        }
+        let holds = order.holds() || (order.extra != NONE && self.orders.holds(slot));
+        let pocket = if holds { Pocket::Locked } else { Pocket::Free };
+        let hold_change = match holds && order.extra == NONE {
+            true => order.hold() - (held - amount),
+            false => Amount::ZERO,
+        };
+        Payment { pocket, amount, hold_change }
     }
 
     #[inline]
@@ -746,14 +778,12 @@ impl Engine {
             (party(maker, self.orders.held(maker)), party(taker, self.orders.held(taker)));
         let level = self.prevent_resting(maker, quantity);
         self.orders.prevent(taker, quantity);
-        let (buyer, seller) = match self.orders.get(taker).side {
-            Side::Buy => (of_taker, of_maker),
-            Side::Sell => (of_maker, of_taker),
+        let Order { side, instrument, .. } = *self.orders.get(taker);
+        let sides = match side {
+            Side::Buy => [of_taker, of_maker],
+            Side::Sell => [of_maker, of_taker],
         };
-        let owned = |slot| self.orders.owned(self.orders.get(slot).owner);
-        let (to_buyer, to_seller) = (owned(buyer.slot).base, owned(seller.slot).quote);
-        self.pay(buyer, to_seller, notional(price, quantity));
-        self.pay(seller, to_buyer, quantity.into());
+        self.settle(sides, instrument, (quantity, notional(price, quantity)));
         self.emit_trade_balances(maker, taker, out);
         let held = self.orders.held(maker);
         self.tell_prevented_maker(maker, held, level, out);

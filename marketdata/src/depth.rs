@@ -72,8 +72,8 @@ impl Depth {
             Side::Buy => &mut self.bids,
             Side::Sell => &mut self.asks,
         };
-        if change.quantity > Amount::ZERO {
-            let resting = Resting { quantity: change.quantity, orders: change.orders };
+        if !change.quantity.is_zero() {
+            let resting = Resting { quantity: change.quantity.into(), orders: change.orders };
             levels.insert(change.price, resting);
         } else {
             levels.remove(&change.price);
@@ -122,9 +122,10 @@ impl DepthDiff {
             self.first_update = change.update;
         }
         self.last_update = change.update;
+        let quantity = change.quantity.into();
         match change.side {
-            Side::Buy => self.bids.add(change.price, change.quantity),
-            Side::Sell => self.asks.add(change.price, change.quantity),
+            Side::Buy => self.bids.add(change.price, quantity),
+            Side::Sell => self.asks.add(change.price, quantity),
         }
     }
 

@@ -18,8 +18,8 @@ use core::fmt;
 use protocol::event::{AssetDefined, BookChanged, InstrumentDefined, TradingRulesSet};
 use protocol::record::encode;
 use protocol::{
-    AggregateTradeId, InstrumentId, Price, Record, RecordError, RecordView, Records, Side, Stamp,
-    UpdateId,
+    AggregateTradeId, InstrumentId, LevelQuantity, Price, Record, RecordError, RecordView, Records,
+    Side, Stamp, UpdateId,
 };
 
 /// Version of everything behind the first four bytes.
@@ -223,7 +223,7 @@ impl Writer {
                 update: instrument.depth.last_update(),
                 side,
                 price: level.price,
-                quantity: level.quantity,
+                quantity: LevelQuantity::new(level.quantity),
                 orders: level.orders,
             });
         }

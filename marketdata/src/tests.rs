@@ -406,7 +406,7 @@ fn random_change(random: &mut Random, update: u64) -> BookChanged {
         update: UpdateId(update),
         side: Side::ALL[random.below(2) as usize],
         price: Price(1 + random.below(300)),
-        quantity: Amount(i128::from(quantity)),
+        quantity: LevelQuantity::new(Amount(i128::from(quantity))),
         orders: quantity as u32,
     }
 }
@@ -424,7 +424,8 @@ fn depth_equals_a_map_of_the_last_changes() {
         for update in 1..=2_000 {
             let change = random_change(&mut random, update);
             market.apply(&change.into(), Stamp(START));
-            books[change.side as usize].insert(change.price, (change.quantity, change.orders));
+            books[change.side as usize]
+                .insert(change.price, (change.quantity.into(), change.orders));
         }
         let [bids, asks] = books.map(|mut book| {
             book.retain(|_, (quantity, _)| !quantity.is_zero());

@@ -4,7 +4,7 @@
 use crate::command::*;
 use crate::ids::*;
 use crate::instrument::{AssetName, InstrumentDefinition};
-use crate::number::{Amount, Price, Quantity};
+use crate::number::{Amount, LevelQuantity, Price, Quantity};
 use crate::reject::RejectReason;
 use crate::text::Bytes;
 use crate::words::*;
@@ -316,14 +316,14 @@ record! { 0x0236, length 69,
     }
 }
 
-record! { 0x0237, length 41,
+record! { 0x0237, length 37,
     /// One level of the book, after the change; quantity 0 removes it.
     pub struct BookChanged {
         pub instrument: InstrumentId,
         pub update: UpdateId,
         pub side: Side,
         pub price: Price,
-        pub quantity: Amount,
+        pub quantity: LevelQuantity,
         pub orders: u32,
     }
 }

@@ -26,7 +26,7 @@ pub use event::{EVENT_SCHEMA, Event, EventRecord};
 pub use hash::RollingHash;
 pub use ids::*;
 pub use instrument::{Filters, InstrumentDefinition};
-pub use number::{Amount, DecimalError, Price, Quantity, SCALE, notional};
+pub use number::{Amount, DecimalError, LevelQuantity, Price, Quantity, SCALE, notional};
 pub use record::{Record, RecordError, RecordView, Records};
 pub use reject::RejectReason;
 pub use text::{Bytes, Text};

@@ -230,6 +230,42 @@ impl fmt::Display for Amount {
     }
 }
 
+part! {
+    /// Sum of the quantities at a price level, in 96 bits: fewer than 2^32 orders of less than 2^63.
+    pub struct LevelQuantity {
+        pub low: u64,
+        pub high: u32,
+    }
+}
+
+impl LevelQuantity {
+    /// What a level has.
+    ///
+    /// # Panics
+    /// In a debug build, when it is below 0 or does not fit.
+    #[inline]
+    pub const fn new(quantity: Amount) -> LevelQuantity {
+        debug_assert!(quantity.0 >= 0 && quantity.0 >> 96 == 0, "no level has so much");
+        LevelQuantity { low: quantity.0 as u64, high: (quantity.0 >> 64) as u32 }
+    }
+
+    pub const fn is_zero(self) -> bool {
+        self.low == 0 && self.high == 0
+    }
+}
+
+impl From<LevelQuantity> for Amount {
+    fn from(LevelQuantity { low, high }: LevelQuantity) -> Amount {
+        Amount((u128::from(high) << 64 | u128::from(low)) as i128)
+    }
+}
+
+impl fmt::Display for LevelQuantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Amount::from(*self).fmt(f)
+    }
+}
+
 /// Price × quantity in the quote asset, computed in 128 bits and cut down to 10^-8.
 ///
 /// Buyer and seller use the same cut amount, so a trade conserves the quote asset.

@@ -58,7 +58,7 @@ impl Model {
             0 => it.told_levels.remove(&(side, price)),
             _ => it.told_levels.insert((side, price), (quantity, orders)),
         };
-        let quantity = Amount(quantity);
+        let quantity = LevelQuantity::new(Amount(quantity));
         self.emit(BookChanged { instrument, update, side, price, quantity, orders });
     }
 }

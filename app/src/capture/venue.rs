@@ -347,7 +347,7 @@ impl Venue {
                 self.book.remove(level.side, level.price.0);
             }
             Event::BookChanged(level) => {
-                self.book.set(level.side, level.price.0, level.quantity);
+                self.book.set(level.side, level.price.0, level.quantity.into());
             }
             Event::Trade(_) => self.trades += 1,
             Event::CommandRefused(refused) => {

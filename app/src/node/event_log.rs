@@ -18,7 +18,7 @@ use store::{
 };
 
 /// A batch is written when it is this long, even when more is to be applied.
-const BATCH_BYTES_MAX: usize = 256 << 10;
+const BATCH_BYTES_MAX: usize = 64 << 10;
 
 /// The log is derived and no commit waits for it, but each full segment stays open until it is
 /// synced, and the next snapshot has to wait for all of them: a thread syncs now and then …

@@ -7,7 +7,7 @@ use protocol::record::{RECORD_LENGTH_MAX, encode_into, encoded_length};
 use protocol::{Event, EventRecord, Record, RejectReason, RollingHash};
 
 /// As long as a batch of the node's event log.
-const BATCH_BYTES: usize = 256 << 10;
+const BATCH_BYTES: usize = 64 << 10;
 
 /// Where events go. The batch has room for the longest record behind its end.
 pub struct MemoryLog {

@@ -11,7 +11,9 @@ use gateway::accounts::{Order, OrderList};
 use gateway::core::Views;
 use marketdata::{Bucket, Market};
 use protocol::event::{BalanceChanged, BookChanged, CommandBegan, OrderAcceptedWithTerms};
-use protocol::{Event, ExecutionId, OrderStatus, Origin, Quantity, Sequence, Side, Stamp};
+use protocol::{
+    Event, ExecutionId, LevelQuantity, OrderStatus, Origin, Quantity, Sequence, Side, Stamp,
+};
 use store::segment::LogKind;
 use store::{CursorKind, SnapshotFacts, Snapshots};
 
@@ -193,7 +195,8 @@ fn books(engine: &Engine, state: &VenueState, events: &mut Vec<Event>) {
         let update = book.last_update();
         for side in [Side::Buy, Side::Sell] {
             for level in book.levels(side) {
-                let (price, quantity, orders) = (level.price, level.quantity, level.orders);
+                let (price, orders) = (level.price, level.orders);
+                let quantity = LevelQuantity::new(level.quantity);
                 let change = BookChanged { instrument, update, side, price, quantity, orders };
                 events.push(change.into());
             }

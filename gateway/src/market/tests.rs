@@ -9,8 +9,8 @@ use protocol::event::{
 use protocol::instrument::{AssetName, Symbol};
 use protocol::{
     AggregateTradeId, AssetId, Event, InstrumentDefinition, InstrumentId, InstrumentStatus,
-    MINUTE_NS, OrderId, Price, Quantity, RateLimitInterval, RateLimitKind, SCALE, SECOND_NS, Side,
-    Stamp, TradeId, UpdateId, notional,
+    LevelQuantity, MINUTE_NS, OrderId, Price, Quantity, RateLimitInterval, RateLimitKind, SCALE,
+    SECOND_NS, Side, Stamp, TradeId, UpdateId, notional,
 };
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ fn level(market: &mut Market, update: u64, side: Side, price: u64, quantity: u64
         update: UpdateId(update),
         side,
         price: Price(price * SCALE),
-        quantity: Quantity(quantity * SCALE).into(),
+        quantity: LevelQuantity::new(Quantity(quantity * SCALE).into()),
         orders: 1,
     };
     market.apply(&change.into(), Stamp(START));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use protocol::event::{BookChanged, Trade};
 use protocol::{
-    AggregateTradeId, Amount, AssetId, InstrumentDefinition, OrderId, Price, Quantity, SCALE, Side,
-    Text, TradeId, UpdateId,
+    AggregateTradeId, Amount, AssetId, InstrumentDefinition, LevelQuantity, OrderId, Price,
+    Quantity, SCALE, Side, Text, TradeId, UpdateId,
 };
 use serde_json::Value;
 
@@ -97,7 +97,7 @@ impl Venue {
             update: UpdateId(self.updates),
             side,
             price: Price(price * SCALE),
-            quantity: Amount(i128::from(quantity * SCALE)),
+            quantity: LevelQuantity::new(Amount(i128::from(quantity * SCALE))),
             orders: 1,
         })
     }
