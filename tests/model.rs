@@ -53,7 +53,7 @@ pub(crate) struct Model {
     /// The open orders of all instruments.
     orders: BTreeMap<OrderId, Order>,
     last_order: u64,
-    /// The open lists: those whose orders depend on each other.
+    /// The open lists: those of which an order is open.
     lists: BTreeMap<OrderListId, List>,
     last_list: u64,
     /// Counts the orders that came to rest, for their age in the book.
@@ -220,6 +220,8 @@ enum Stage {
     Filled,
     /// The two are open and at work.
     Pair,
+    /// One is left and on its own.
+    Last,
 }
 
 /// An entry of the trigger queue. (§8)

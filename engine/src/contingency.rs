@@ -230,7 +230,7 @@ impl Engine {
         }
     }
 
-    /// The list that an order depends on.
+    /// The list that an order is of.
     pub(crate) fn list_of(&self, slot: Slot) -> Option<&OrderList> {
         let list = self.orders.extra(slot)?.list;
         self.lists.get(list)
@@ -268,7 +268,7 @@ impl Engine {
         list.and_then(|list| self.orders.find(list.holder)).unwrap_or(slot)
     }
 
-    /// The list's orders depend on each other no longer. Returns those that are open, by id.
+    /// The list is no more. Returns its orders that are open, by id.
     fn dissolve(&mut self, list: OrderListId) -> Option<(OrderList, Vec<Slot>)> {
         let list = self.lists.remove(list)?;
         let open: Vec<Slot> =
@@ -292,8 +292,10 @@ impl Engine {
         };
         let id = list.id;
         let other = self.orders.find(list.other(self.orders.get(slot).id));
-        let Some((list, _)) = self.dissolve(id) else { return };
+        self.leave_last(id);
         if let Some(other) = other {
+            // It takes nobody along.
+            self.orders.extra_mut(other).expect("of a list").list = OrderListId::NONE;
             let held = self.orders.held(other);
             let (status, reason) = (OrderStatus::Expired, CloseReason::ListTriggered);
             self.close(other, held, status, reason, ClientOrderId::EMPTY, out);
@@ -301,7 +303,29 @@ impl Engine {
         if self.hold_anew(slot, self.orders.held(slot)) {
             self.emit_paying_balance(slot, out);
         }
-        self.emit_done(&list, out);
+    }
+
+    /// From here on the list is of one order, which holds for itself.
+    fn leave_last(&mut self, list: OrderListId) {
+        self.lists.change(list, |list| (list.stage, list.holder) = (Stage::Last, OrderId::NONE));
+    }
+
+    /// A filled order is gone, and with the last one its list.
+    #[inline]
+    pub(crate) fn finish(&mut self, slot: Slot, out: &mut impl EventSink) {
+        let list = self.orders.extra(slot).map_or(OrderListId::NONE, |extra| extra.list);
+        self.forget(slot);
+        if list != OrderListId::NONE {
+            self.filled_last(list, out);
+        }
+    }
+
+    #[cold]
+    fn filled_last(&mut self, list: OrderListId, out: &mut impl EventSink) {
+        let is_last = self.lists.get(list).is_some_and(|list| list.stage == Stage::Last);
+        if is_last && let Some(list) = self.lists.remove(list) {
+            self.emit_done(&list, out);
+        }
     }
 
     /// An order of a list was closed without being filled: the others follow, by id.
@@ -398,8 +422,7 @@ impl Engine {
         match slots[..] {
             [first, second] => self.begin_pair(list.id, [first, second], out),
             [only] => {
-                self.dissolve(list.id);
-                self.emit_done(&list, out);
+                self.leave_last(list.id);
                 let held = self.orders.held(only);
                 if self.hold_anew(only, held) {
                     self.emit_paying_balance(only, out);

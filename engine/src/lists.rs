@@ -14,13 +14,15 @@ pub enum Stage {
     Filled,
     /// Two orders work of which one cancels the other.
     Pair,
+    /// One order is left and depends on no other.
+    Last,
 }
 
 impl protocol::record::Schema for Stage {
-    const SCHEMA: u64 = protocol::record::name_hash("Stage: Working Filled Pair");
+    const SCHEMA: u64 = protocol::record::name_hash("Stage: Working Filled Pair Last");
 }
 
-/// A list whose orders still depend on each other.
+/// A list of which an order is open.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OrderList {
     pub(crate) id: OrderListId,

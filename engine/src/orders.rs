@@ -62,7 +62,7 @@ impl Terms {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extra {
     pub(crate) terms: OrderTerms,
-    /// `NONE`: of no list, or the list's orders no longer depend on each other.
+    /// `NONE`: of no list, or its list is closed and takes it along.
     pub(crate) list: OrderListId,
     /// As its owner named it; 0 if not at all. What counts is the order's own.
     pub(crate) named_price: Price,

@@ -441,10 +441,10 @@ impl Engine {
         }
         self.traded.push((instrument, price));
         if maker_filled {
-            self.forget(maker);
+            self.finish(maker, out);
         }
         if taker_filled {
-            self.forget(taker);
+            self.finish(taker, out);
         }
         !taker_filled
     }
@@ -577,7 +577,7 @@ impl Engine {
         self.tell_lists(parties, [maker_filled, taker_filled], quantity, out);
         for (slot, filled) in [(maker, maker_filled), (taker, taker_filled)] {
             if filled {
-                self.forget(slot);
+                self.finish(slot, out);
             }
         }
     }

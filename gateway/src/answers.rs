@@ -184,7 +184,7 @@ impl Facts<'_> {
         })
     }
 
-    /// The order's list, if it ended with this command: an order may outlast its list.
+    /// The order's list, if it ended with this command: one of a pair may go before it.
     fn ended_list(&self, order: &Order) -> Option<&OrderList> {
         let list = self.accounts.list_of(order)?;
         let ends =

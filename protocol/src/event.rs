@@ -380,7 +380,7 @@ record! { 0x023b, length 78,
 }
 
 record! { 0x023c, length 16,
-    /// None of the list's orders depends on another any more.
+    /// No order of the list is open any more.
     pub struct OrderListDone {
         pub list: OrderListId,
         pub account: AccountId,

@@ -110,7 +110,8 @@ impl Model {
         // "Amending either order affects both orders."
         let list = self.lists.get(&self.order(id).list);
         let pair = list.map_or(&[][..], |list| &list.others[..]);
-        let other = pair.iter().copied().find(|it| pair.contains(&id) && *it != id);
+        let mut open = pair.iter().copied().filter(|it| self.orders.contains_key(it));
+        let other = open.find(|it| pair.contains(&id) && *it != id);
         let mut before = Vec::new();
         for id in std::iter::once(id).chain(other) {
             before.push(self.order(id).clone());

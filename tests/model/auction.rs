@@ -147,7 +147,8 @@ impl Model {
             let print = Print { taker, maker, price, quantity, is_continued };
             let trade = self.begin_trade(&print);
             let is_filled = self.order(taker).remaining() == 0;
-            self.end_trade(&print, trade, is_filled, true);
+            let both = self.end_trade(&print, trade, is_filled, true);
+            both.iter().for_each(|order| self.end_list_of_filled(order));
             left -= i128::from(quantity.0);
             icebergs.extend([buyer, seller]);
         }

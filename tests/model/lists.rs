@@ -194,7 +194,9 @@ impl Model {
         let (status, reason) = match list.stage {
             _ if by_request => (status, reason),
             Stage::Working => (OrderStatus::Expired, CloseReason::ListExpired),
-            Stage::Filled | Stage::Pair => (OrderStatus::Expired, CloseReason::ListTriggered),
+            Stage::Filled | Stage::Pair | Stage::Last => {
+                (OrderStatus::Expired, CloseReason::ListTriggered)
+            }
         };
         for id in self.open_of(&list) {
             self.close_alone(id, status, reason, ClientOrderId::EMPTY);
@@ -206,14 +208,25 @@ impl Model {
     pub(super) fn send_other_away(&mut self, id: OrderId) {
         let list = self.lists.get(&self.order(id).list).cloned();
         let Some(list) = list.filter(|list| list.stage == Stage::Pair) else { return };
-        // From here on each is on its own.
-        self.lists.remove(&list.id);
+        self.leave_last(list.id);
         for other in list.others.iter().filter(|other| **other != id) {
             let (status, reason) = (OrderStatus::Expired, CloseReason::ListTriggered);
             self.close_alone(*other, status, reason, ClientOrderId::EMPTY);
         }
         self.hold_anew_and_tell(id);
-        self.end_list(&list);
+    }
+
+    /// One of its orders is left, and is on its own.
+    pub(super) fn leave_last(&mut self, id: OrderListId) {
+        self.lists.get_mut(&id).expect("an open list").stage = Stage::Last;
+    }
+
+    /// A filled order that was the last of its list ends it.
+    pub(super) fn end_list_of_filled(&mut self, order: &Order) {
+        let list = self.lists.get(&order.list).cloned();
+        if let Some(list) = list.filter(|list| self.open_of(list).is_empty()) {
+            self.end_list(&list);
+        }
     }
 }
 

@@ -68,7 +68,7 @@ impl Model {
             return self.begin_pair(id);
         }
         let id = list.others[0];
-        self.end_list(&list);
+        self.leave_last(list.id);
         self.hold_anew_and_tell(id);
         self.begin(id);
     }

@@ -203,9 +203,10 @@ impl Model {
         walk.rest -= notional(price, quantity).0;
         // Whether the taker wants more depends on who is next: a filled maker is out already.
         let is_filled = self.wants_no_more(walk);
-        self.end_trade(&print, trade, is_filled, false);
+        let both = self.end_trade(&print, trade, is_filled, false);
         self.refill(maker);
         self.emit_level(before.request.instrument, before.request.side, price);
+        both.iter().for_each(|order| self.end_list_of_filled(order));
         if is_filled { Step::Filled } else { Step::GoesOn }
     }
 
@@ -249,14 +250,14 @@ impl Model {
         trade
     }
 
-    /// Fills, money, and what leaves. (§5.2 to 5)
+    /// Fills, money, and what leaves; gives the maker and the taker. (§5.2 to 5)
     pub(super) fn end_trade(
         &mut self,
         print: &Print,
         trade: TradeId,
         taker_is_filled: bool,
         is_auction: bool,
-    ) {
+    ) -> [Order; 2] {
         let (taker, maker) = (self.order(print.taker).clone(), self.order(print.maker).clone());
         let maker_is_filled = maker.remaining() == 0;
         let taker_commission = self.commission(&taker, print, is_auction);
@@ -277,6 +278,7 @@ impl Model {
                 self.note_filled(order);
             }
         }
+        [maker, taker]
     }
 
     /// An iceberg whose shown part is used up shows its next one, behind all others. (§5.6)

@@ -187,8 +187,8 @@ fn an_oco_triggers(place: &mut Place) {
     let ended = [
         ("NEW", "NEW", &orders[0]),
         ("EXPIRED", "EXPIRED", &orders[1]),
-        ("ALL_DONE", "ALL_DONE", id),
         ("TRADE", "FILLED", &orders[0]),
+        ("ALL_DONE", "ALL_DONE", id),
     ];
     assert_eq!(place.told(), told(&ended));
     let stop = place.order(&orders[0]);
@@ -223,13 +223,24 @@ fn an_oto_fills(place: &mut Place) {
 
     place.seller.limit("LTCUSDT", "SELL", "1", "94").ok();
     assert_eq!(place.told(), told(&[("TRADE", "FILLED", &orders[0])]));
-    let went_on = [("NEW", "NEW", &orders[1]), ("ALL_DONE", "ALL_DONE", id)];
-    assert_eq!(place.told(), told(&went_on));
+    assert_eq!(place.told(), told(&[("NEW", "NEW", &orders[1])]));
     assert_eq!(place.depth("asks"), json!([["120.00000000", "1.00000000"]]));
-    assert_eq!(place.open_lists(), json!([]));
+    // The list is open as long as its last order.
+    let open = place.open_lists();
+    assert_eq!((&open[0]["orderListId"], &open[0]["listOrderStatus"]), (id, &json!("EXECUTING")));
+    let name = list["listClientOrderId"].as_str().unwrap();
+    let again: Vec<_> = oto().into_iter().chain([("listClientOrderId", name)]).collect();
+    assert_eq!(place.call("POST", "orderList/oto", &again).refusal(), (400, -2010));
     let canceled = place.delete("order", &[("orderId", &orders[1].to_string())]);
-    assert_eq!((&canceled["status"], &canceled["orderListId"]), (&json!("CANCELED"), id));
-    assert_eq!(place.told(), told(&[("CANCELED", "CANCELED", &orders[1])]));
+    assert_eq!(canceled["listOrderStatus"], "ALL_DONE", "{canceled}");
+    assert_eq!(statuses(&canceled), ["CANCELED"]);
+    let ended = [("CANCELED", "CANCELED", &orders[1]), ("ALL_DONE", "ALL_DONE", id)];
+    assert_eq!(place.told(), told(&ended));
+    assert_eq!(place.open_lists(), json!([]));
+    let again = place.post("orderList/oto", &again);
+    place.delete("orderList", &[("listClientOrderId", name)]);
+    assert_ne!(&again["orderListId"], id, "the name is free again");
+    place.forget();
     place.clear();
 }
 
@@ -237,14 +248,14 @@ fn an_opo_fills(place: &mut Place) {
     let list = place.post("orderList/opo", OTO);
     assert_eq!(statuses(&list), ["NEW", "PENDING_NEW"], "{list}");
     assert_eq!(list["orderReports"][1].get("origQty"), None, "nobody knows it yet: {list}");
-    let (id, orders) = (&list["orderListId"], ids(&list));
+    let orders = ids(&list);
     place.told();
     place.seller.limit("LTCUSDT", "SELL", "0.4", "94").ok();
     assert_eq!(place.told(), told(&[("TRADE", "PARTIALLY_FILLED", &orders[0])]));
     assert_eq!(place.owner.balances()["LTC"].1, units(&json!("0.4")), "what was bought pays");
     place.seller.limit("LTCUSDT", "SELL", "0.6", "94").ok();
     assert_eq!(place.told(), told(&[("TRADE", "FILLED", &orders[0])]));
-    assert_eq!(place.told(), told(&[("NEW", "NEW", &orders[1]), ("ALL_DONE", "ALL_DONE", id)]));
+    assert_eq!(place.told(), told(&[("NEW", "NEW", &orders[1])]));
     let paid = place.order(&orders[1]);
     assert_eq!(
         (&paid["status"], &paid["origQty"]),
@@ -290,7 +301,7 @@ fn an_otoco_fills(place: &mut Place) {
         false => (&orders[1], &orders[2]),
     };
     let ended =
-        [("EXPIRED", "EXPIRED", sent), ("ALL_DONE", "ALL_DONE", id), ("TRADE", "FILLED", stays)];
+        [("EXPIRED", "EXPIRED", sent), ("TRADE", "FILLED", stays), ("ALL_DONE", "ALL_DONE", id)];
     assert_eq!(place.told(), told(&ended));
     place.clear();
 }
@@ -578,12 +589,12 @@ fn what_was_open_goes_on(place: &mut Place, stood: &Stood) {
     place.seller.limit("LTCUSDT", "SELL", "2", "93").ok();
     let reports = [place.told(), place.told()].concat();
     for list in [&oto, &opo] {
-        let (id, pending) = (&list["orderListId"], &ids(list)[1]);
-        for due in [("NEW", "NEW", pending), ("ALL_DONE", "ALL_DONE", id)] {
-            let due = told(&[due]);
-            assert!(reports.contains(&due[0]), "{due:?} is not in {reports:?}");
-        }
+        let due = told(&[("NEW", "NEW", &ids(list)[1])]);
+        assert!(reports.contains(&due[0]), "{due:?} is not in {reports:?}");
     }
+    let open = place.open_lists();
+    let both: Vec<&Value> = rows(&open).iter().map(|it| &it["orderListId"]).collect();
+    assert_eq!(both, [&oto["orderListId"], &opo["orderListId"]]);
     let stop = &ids(&pair)[0];
     let done =
         place.owner.get("/api/v3/orderList", &[("orderListId", &pair["orderListId"].to_string())]);

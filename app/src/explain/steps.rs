@@ -294,7 +294,7 @@ impl Life {
         let is_other = |order: &OrderId| list.others.contains(order);
         let (other, words) = match event {
             Event::OrderListDone(it) if it.list == list.id => {
-                (OrderId::NONE, "its list is done: nothing of it depends on another".to_owned())
+                (OrderId::NONE, "its list is done: no order of it is open".to_owned())
             }
             Event::OrderFilled(it) if is_other(&it.order) && it.status == OrderStatus::Filled => {
                 (it.order, format!("#{} of its list was filled", it.order))

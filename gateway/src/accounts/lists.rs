@@ -23,7 +23,7 @@ pub struct OrderList {
     pub kind: OrderListKind,
     pub client_order_id: ClientOrderId,
     legs: [Leg; LISTED_ORDERS_MAX],
-    /// None of its orders depends on another any more.
+    /// None of its orders is open any more.
     pub is_done: bool,
     /// Of its latest change.
     pub updated: Stamp,
