@@ -45,5 +45,5 @@ pub mod trading;
 pub mod users;
 
 pub use gateway::Gateway;
-pub use link::{Alarm, Broken, Full, Host, Link, NodeState, Polled};
+pub use link::{Alarm, Broken, Full, Host, Link, NodeState, Polled, Untold};
 pub use options::Options;

@@ -73,7 +73,7 @@ pub trait Host: Send + Sync {
     /// the log: to be called on a thread that may wait.
     ///
     /// Errors: why it cannot be told.
-    fn explain(&self, order: &str) -> Result<String, String>;
+    fn explain(&self, order: &str) -> Result<String, Untold>;
 
     /// Asks the node for a snapshot; it is taken between two turns.
     fn request_snapshot(&self);
@@ -83,6 +83,15 @@ pub trait Host: Send + Sync {
 
     /// Where the node stands.
     fn node(&self) -> NodeState;
+}
+
+/// Why the life of an order is not told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Untold {
+    /// The log has no such order, or not its beginning any more.
+    NoSuchOrder(String),
+    /// The log cannot be read.
+    Unreadable(String),
 }
 
 /// Where the node stands, for the admin API and `/readyz`.

@@ -12,7 +12,7 @@ use crate::answers::Facts;
 use crate::core::{Core, Views};
 use crate::error::ApiError;
 use crate::json::TimeUnit;
-use crate::link::{Broken, Full, Host, Link, NodeState, Polled, Seer};
+use crate::link::{Broken, Full, Host, Link, NodeState, Polled, Seer, Untold};
 use crate::options::Options;
 use crate::outbox::{Outbox, OutboxLimits};
 use crate::pending::Expect;
@@ -41,8 +41,8 @@ impl Host for Nobody {
         Ok(())
     }
 
-    fn explain(&self, _: &str) -> Result<String, String> {
-        Err("no log".to_owned())
+    fn explain(&self, _: &str) -> Result<String, Untold> {
+        Err(Untold::Unreadable("no log".to_owned()))
     }
 
     fn request_snapshot(&self) {}

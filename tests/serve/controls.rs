@@ -62,7 +62,7 @@ fn what_cannot_be_read_changes_nothing(server: &Server) {
     check(server, "PUT", "kill-switch", json!({ "engaged": false }), 409);
     check(server, "PUT", "orders/0", json!({ "price": "1", "quantity": "1" }), 404);
     check(server, "GET", "orders/none/life", Value::Null, 404);
-    check(server, "GET", "orders/999999/life", Value::Null, 400);
+    check(server, "GET", "orders/999999/life", Value::Null, 404);
     check(server, "PUT", "orders/999999", json!({ "price": "1", "quantity": "1" }), 404);
     let status = json!({ "status": "VOLATILITY_AUCTION" });
     check(server, "PUT", "instruments/LTCUSDT/status", status, 400);

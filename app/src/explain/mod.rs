@@ -16,6 +16,7 @@ mod values;
 mod why;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::Write;
 use std::path::Path;
 
@@ -36,6 +37,18 @@ pub struct Form {
     pub all: bool,
     pub json: bool,
 }
+
+/// The log has no such order, or not its beginning any more.
+#[derive(Debug)]
+pub struct NoSuchOrder(String);
+
+impl fmt::Display for NoSuchOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NoSuchOrder {}
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]

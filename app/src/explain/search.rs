@@ -13,7 +13,7 @@ use super::facts::Facts;
 use super::life::{At, Doing, Entry, Life, List, Scene};
 use super::values::Refused;
 use super::why::why;
-use super::{Told, Wanted};
+use super::{NoSuchOrder, Told, Wanted};
 use crate::offline::{Beginning, Commands, Folder};
 use crate::progress::Progress;
 
@@ -107,20 +107,19 @@ impl Search {
             0 => format!("up to command {}", up_to.sequence),
             after => format!("in commands {} to {}, all that is kept", after + 1, up_to.sequence),
         };
-        match (self.wanted, self.orders) {
+        let why = match (self.wanted, self.orders) {
             (Wanted::Order(id), Some((first, _))) if first > id => {
-                anyhow::bail!(
-                    "order #{id} is older than the log that is kept: its first is #{first}"
-                )
+                format!("order #{id} is older than the log that is kept: its first is #{first}")
             }
             (Wanted::Order(id), Some((_, last))) => {
-                anyhow::bail!("there is no order #{id} {looked}; the last one is #{last}")
+                format!("there is no order #{id} {looked}; the last one is #{last}")
             }
-            (Wanted::Order(id), None) => anyhow::bail!("there is no order #{id} {looked}"),
+            (Wanted::Order(id), None) => format!("there is no order #{id} {looked}"),
             (Wanted::Named(name), _) => {
-                anyhow::bail!("no order ever had the client order id {name} {looked}")
+                format!("no order ever had the client order id {name} {looked}")
             }
-        }
+        };
+        Err(NoSuchOrder(why).into())
     }
 
     fn apply(&mut self, input: &Sequenced<'_>) {

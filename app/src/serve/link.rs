@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gateway::link::Seer;
-use gateway::{Broken, Full, Host, Link, NodeState, Polled};
+use gateway::{Broken, Full, Host, Link, NodeState, Polled, Untold};
 use protocol::{ApiKey, Command, Origin, Stamp};
 use ring::rand::{SecureRandom, SystemRandom};
 use store::CursorKind;
@@ -80,8 +80,12 @@ impl Host for Process {
         filled.map_err(|_| "the system gives no random bytes".to_owned())
     }
 
-    fn explain(&self, order: &str) -> Result<String, String> {
-        explain::explain_json(&self.data, order).map_err(|error| format!("{error:#}"))
+    fn explain(&self, order: &str) -> Result<String, Untold> {
+        let untold = |error: anyhow::Error| match error.is::<explain::NoSuchOrder>() {
+            true => Untold::NoSuchOrder(format!("{error:#}")),
+            false => Untold::Unreadable(format!("{error:#}")),
+        };
+        explain::explain_json(&self.data, order).map_err(untold)
     }
 
     fn request_snapshot(&self) {

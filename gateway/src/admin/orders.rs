@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{Admin, Answered, decimal, find, find_instrument, object, refusal};
 use crate::error::ApiError;
+use crate::link::Untold;
 use crate::pending::Expect;
 
 #[derive(Deserialize)]
@@ -65,8 +66,10 @@ impl Admin<'_> {
         let id = order_id(id)?.to_string();
         let host = Arc::clone(&self.gateway.host);
         let told = tokio::task::spawn_blocking(move || host.explain(&id)).await;
-        told.map_err(|_| refusal(500, "the reader of the log failed"))?
-            .map_err(|what| refusal(400, what))
+        told.map_err(|_| refusal(500, "the reader of the log failed"))?.map_err(|why| match why {
+            Untold::NoSuchOrder(what) => refusal(404, what),
+            Untold::Unreadable(what) => refusal(500, what),
+        })
     }
 }
 
