@@ -430,7 +430,7 @@ pub struct OpenOrder {
     pub executed_quote: Amount,
     pub prevented: Quantity,
     pub remaining: Quantity,
-    /// Does not rest in the book: waits for its trigger, its list or the end of an auction.
+    /// Waits for its trigger or its list; neither rests nor is collected by an auction.
     pub is_waiting: bool,
     /// Trails the price, or waits for the first trade to do so.
     pub is_trailing: bool,
@@ -459,7 +459,7 @@ impl OpenOrder {
             executed_quote: terms.executed_quote,
             prevented: terms.prevented,
             remaining: order.remaining,
-            is_waiting: order.phase != Phase::Resting,
+            is_waiting: !matches!(order.phase, Phase::Resting | Phase::Collected),
             is_trailing: order.phase == Phase::Trailing,
             terms: extra.map_or(OrderTerms::NONE, |extra| extra.terms),
             list: extra.map_or(OrderListId::NONE, |extra| extra.list),

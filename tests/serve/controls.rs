@@ -20,6 +20,7 @@ fn an_operator_rules_how_and_how_much_is_traded() {
     let server = setting.start();
     what_cannot_be_read_changes_nothing(&server);
     an_auction_collects_and_is_uncrossed(&server);
+    a_price_too_far_begins_an_auction(&server);
     a_reference_price_bounds_trades(&server);
     a_calendar_is_kept(&server);
     limits_hold_and_go(&server);
@@ -100,6 +101,35 @@ fn an_auction_collects_and_is_uncrossed(server: &Server) {
     let trades = http.get("/api/v3/trades?symbol=LTCUSDT").ok();
     assert_eq!(trades[0]["price"], last["data"]["p"]);
     buyer.call("DELETE", "/api/v3/openOrders", &[("symbol", "LTCUSDT")]).ok();
+}
+
+/// The last price is 101.
+fn a_price_too_far_begins_an_auction(server: &Server) {
+    let (mut buyer, mut seller) = (server.trader("demo-a"), server.trader("demo-b"));
+    let band = |band: &str| {
+        let rules = json!({ "volatilityBand": band, "volatilityAuctionSeconds": 1 });
+        server.admin("PUT", "instruments/LTCUSDT/rules", &rules).ok();
+    };
+    band("0.02");
+    seller.limit("LTCUSDT", "SELL", "1", "105").ok();
+    let market = [("symbol", "LTCUSDT"), ("side", "BUY"), ("type", "MARKET"), ("quantity", "1")];
+    let expired = buyer.call("POST", "/api/v3/order", &market).ok();
+    assert_eq!(
+        (&expired["status"], &expired["expiryReason"]),
+        (&json!("EXPIRED"), &json!("EXCHANGE_CANCELED")),
+        "{expired}"
+    );
+    let taken = buyer.limit("LTCUSDT", "BUY", "1", "106").ok();
+    assert_eq!((&taken["status"], &taken["fills"]), (&json!("NEW"), &json!([])), "{taken}");
+    let asked = [("symbol", "LTCUSDT"), ("orderId", &*taken["orderId"].to_string())];
+    let deadline = Instant::now() + PATIENCE;
+    while buyer.get("/api/v3/order", &asked)["status"] != "FILLED" {
+        assert!(Instant::now() < deadline, "the auction does not end");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    let info = Http::new(&server.http).get("/api/v3/exchangeInfo?symbol=LTCUSDT").ok();
+    assert_eq!(info["symbols"][0]["status"], "TRADING");
+    band("0");
 }
 
 fn a_reference_price_bounds_trades(server: &Server) {

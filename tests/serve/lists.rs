@@ -471,38 +471,22 @@ fn open_lists_outlast_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let setting = Setting::quiet(folder.path(), "");
     let mut place = Place::start(&setting);
-    place
-        .server
-        .admin(
-            "PUT",
-            "instruments/LTCUSDT/rules",
-            &json!({ "bucketWidthMs": 60_000, "bucketCount": 60 }),
-        )
-        .ok();
+    take_a_reference_price(&place);
     place.server.admin("PUT", "risk", &json!({ "account": "demo-b", "openOrdersMax": 20 })).ok();
     place.trade("100");
     fill_the_book(&mut place);
     let stood = Stood::of(&mut place);
-    assert_eq!((rows(&stood.orders).len(), rows(&stood.lists).len()), (9, 3));
+    assert_eq!((rows(&stood.orders).len(), rows(&stood.lists).len()), (10, 3));
     place.server.process.kill();
 
     // From the log.
     let mut place = Place::start(&setting);
     assert!(Stood::of(&mut place) == stood, "{:#?}\nwas\n{stood:#?}", Stood::of(&mut place));
     let all = place.owner.get("/api/v3/allOrders", &[SYMBOL]);
-    assert_eq!(rows(&all).len(), 10, "one of them is closed: {all}");
-    let before = snapshots(&setting);
-    place.server.admin("POST", "snapshot", &Value::Null).ok();
-    let deadline = Instant::now() + PATIENCE;
-    while snapshots(&setting) == before {
-        assert!(Instant::now() < deadline, "no snapshot");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-    place.server.process.kill();
+    assert_eq!(rows(&all).len(), 11, "one of them is closed: {all}");
 
     // From the snapshot.
-    let setting = setting.set("history.replay_bytes_max", "0");
-    let mut place = Place::start(&setting);
+    let mut place = from_snapshot(place, &setting);
     let (stands, stood) = (Stood::of(&mut place).without_times(), stood.without_times());
     assert!(stands == stood, "{stands:#?}\nwas\n{stood:#?}");
     assert_eq!(
@@ -512,6 +496,19 @@ fn open_lists_outlast_kill_9() {
     );
     what_was_open_goes_on(&mut place, &stood);
     place.server.stop();
+}
+
+/// Killed, and started again from a snapshot alone.
+fn from_snapshot(mut place: Place, setting: &Setting) -> Place {
+    let before = snapshots(setting);
+    place.server.admin("POST", "snapshot", &Value::Null).ok();
+    let deadline = Instant::now() + PATIENCE;
+    while snapshots(setting) == before {
+        assert!(Instant::now() < deadline, "no snapshot");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    place.server.process.kill();
+    Place::start(&setting.clone().set("history.replay_bytes_max", "0"))
 }
 
 /// Names of the snapshots that are there as a whole.
@@ -551,10 +548,24 @@ impl Stood {
     }
 }
 
-/// A pair, two lists with pending orders, an iceberg, a trailing stop and a peg.
+/// A trailing stop that fired and rests, a pair, two lists with pending orders, an iceberg, a trailing
+/// stop and a peg.
 fn fill_the_book(place: &mut Place) {
     place.owner.limit("LTCUSDT", "BUY", "1", "80").ok();
     place.delete("openOrders", &[]);
+    let fired = [
+        ("side", "SELL"),
+        ("type", "STOP_LOSS_LIMIT"),
+        ("timeInForce", "GTC"),
+        ("quantity", "1"),
+        ("price", "106"),
+        ("stopPrice", "99.9"),
+        ("trailingDelta", "10"),
+    ];
+    let fired = place.post("order", &fired);
+    place.trade("99.9");
+    place.trade("99.8");
+    assert_eq!(place.order(&fired["orderId"])["isWorking"], true);
     place.post("orderList/oco", OCO);
     place.post("orderList/oto", &oto());
     place.post(
@@ -602,4 +613,71 @@ fn what_was_open_goes_on(place: &mut Place, stood: &Stood) {
     let stop = place.order(stop);
     assert_eq!(stop["status"], "EXPIRED", "nobody was left who bought: {stop}");
     place.clear();
+}
+
+#[test]
+fn an_auction_outlasts_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let setting = Setting::quiet(folder.path(), "");
+    let mut place = Place::start(&setting);
+    take_a_reference_price(&place);
+    place.trade("100");
+    let list = place.post("orderList/oto", &oto());
+    set_status(&place, "OPENING_AUCTION");
+    let market = [("side", "SELL"), ("type", "MARKET"), ("quantity", "1")];
+    let market = place.post("order", &market)["orderId"].take();
+    place.buyer.limit("LTCUSDT", "BUY", "3", "101").ok();
+    let refused = place.call("POST", "orderList/oco", OCO);
+    assert_eq!(refused.refusal(), (400, -2010), "no auction takes a list: {}", refused.text);
+    until_indicated(&mut place, "1.00000000");
+    let (stood, shown) = (Stood::of(&mut place).without_times(), auction(&place));
+
+    let mut place = from_snapshot(place, &setting);
+    let stands = Stood::of(&mut place).without_times();
+    assert!(stands == stood, "{stands:#?}\nwas\n{stood:#?}");
+    assert_eq!(auction(&place), shown);
+    // It goes on: what is amended and taken counts, and the list's working order executes.
+    let amend = [("orderId", &*ids(&list)[0].to_string()), ("newQty", "0.5")];
+    place.call("PUT", "order/amend/keepPriority", &amend).ok();
+    place.seller.limit("LTCUSDT", "SELL", "3", "90").ok();
+    until_indicated(&mut place, "3.50000000");
+    place.forget();
+    set_status(&place, "TRADING");
+    let [working, pending] = &ids(&list)[..] else { panic!("{list}") };
+    let traded = [("TRADE", "FILLED", &market), ("TRADE", "FILLED", working)];
+    let events = place.told();
+    assert!(told(&traded).iter().all(|due| events.contains(due)), "{events:?}");
+    assert_eq!(place.told(), told(&[("NEW", "NEW", pending)]));
+    let fills = place.owner.get("/api/v3/myTrades", &[SYMBOL]);
+    // All want to trade 3.5 at 90 to 94, and more is offered: the lowest.
+    let uncross: Vec<_> = rows(&fills).iter().map(|it| (&it["price"], &it["isMaker"])).collect();
+    assert_eq!(uncross, [(&json!("90.00000000"), &json!(true)); 2], "{fills}");
+    place.server.stop();
+}
+
+/// From the trades of an hour.
+fn take_a_reference_price(place: &Place) {
+    let rules = json!({ "bucketWidthMs": 60_000, "bucketCount": 60 });
+    place.server.admin("PUT", "instruments/LTCUSDT/rules", &rules).ok();
+}
+
+fn set_status(place: &Place, status: &str) {
+    let body = json!({ "status": status });
+    place.server.admin("PUT", "instruments/LTCUSDT/status", &body).ok();
+}
+
+/// What the auction would do, without its time.
+fn auction(place: &Place) -> Value {
+    let mut shown = Http::new(&place.server.http).get("/api/v3/auction?symbol=LTCUSDT").ok();
+    shown["auction"].as_object_mut().unwrap().remove("time");
+    shown
+}
+
+#[track_caller]
+fn until_indicated(place: &mut Place, quantity: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while auction(place)["auction"]["quantity"] != quantity {
+        assert!(Instant::now() < deadline, "{}", auction(place));
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
 }

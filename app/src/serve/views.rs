@@ -158,7 +158,8 @@ fn order(open: &OpenOrder, stamp: Stamp) -> Order {
     order.quantity = Quantity(open.remaining.0 + open.executed.0 + open.prevented.0);
     (order.executed, order.executed_quote) = (open.executed, open.executed_quote);
     order.prevented = open.prevented;
-    if open.is_trailing {
+    // One that works was triggered: it has trailed the price.
+    if open.is_trailing || (order.is_trailing() && !open.is_waiting) {
         order.trailing = Some(stamp);
     }
     order.working = (!open.is_waiting).then_some(stamp);
