@@ -96,7 +96,7 @@ const TEMPLATES: &[Template] = &[
     Template { crossed: true, ..template("ETH", 5_230_000, 1_000, 10_000, 100, 30_000) },
     template("BRICK", 50 * COIN, COIN, COIN, 1, 40),
     template("SHIB", 750, 1, COIN, 1_000_000, 9_000_000),
-    template("CASH", 2 * COIN, COIN / 10_000, COIN / 10, 20, 2_000),
+    template("BNB", 2 * COIN, COIN / 10_000, COIN / 10, 20, 2_000),
     template("STOP", 400 * COIN, COIN / 10, COIN / 100, 10, 900),
     template("ZERO", 100 * COIN, COIN / 4, COIN / 10, 5, 60),
 ];
