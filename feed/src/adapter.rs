@@ -22,7 +22,7 @@ pub enum Input<'a> {
     Closed { reason: &'a str },
     /// One text message, whole.
     Text(&'a [u8]),
-    /// The venue's ping or pong frame; the driver has answered it. Only says that the line lives.
+    /// A ping or pong frame of the venue; the driver has answered a ping. Says that the line lives.
     Ping,
     /// The answer to the [`Order::Request`] with this id; `retry_after_s` is the header's.
     Response { id: u64, status: u16, retry_after_s: Option<u64>, body: &'a [u8] },
@@ -41,6 +41,8 @@ pub enum Order {
     Disconnect { reason: String },
     /// Send a text message. Dropped without a word when there is no connection.
     Send { text: String },
+    /// Send a ping frame; the pong that comes back is [`Input::Ping`].
+    Ping,
     /// GET this URL; answered by [`Input::Response`] or [`Input::Failed`] with the same id. `weight`
     /// is what it costs of the venue's limit; the driver holds that over all sessions.
     Request { id: u64, url: String, weight: u32 },
@@ -102,7 +104,7 @@ pub enum Note<'a> {
     SnapshotTooOld { snapshot: u64, first: u64 },
     /// An update that was already in: sent twice or out of order.
     Repeated { update: u64 },
-    /// Bid at or above ask after a whole update. The book stays as the venue says.
+    /// Bid at or above ask after a whole update.
     Crossed { bid: u64, ask: u64 },
     /// Bytes that make no sense.
     Unreadable { reason: &'a str },
@@ -173,8 +175,8 @@ pub trait Venue: fmt::Debug + Send + Sync {
     /// How a new snapshot of one symbol is asked for.
     fn snapshot(&self, symbol: &str) -> SnapshotBy;
 
-    /// A text to be sent after so much time, and what it is.
-    fn keep_alive(&self) -> Option<(u64, &'static str)>;
+    /// What is sent on a silent line, so that it answers if it lives.
+    fn keep_alive(&self) -> KeepAlive;
 
     /// Reads one message; `read` is emptied first. What is of no interest gives no item.
     fn read(&self, bytes: &[u8], read: &mut Read) -> Result<(), ReadError>;
@@ -189,10 +191,20 @@ pub trait Venue: fmt::Debug + Send + Sync {
 /// How a snapshot comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SnapshotBy {
-    /// By GET; updates are kept meanwhile. `weight` counts against the venue's limit.
-    Url { url: String, weight: u32 },
-    /// In the stream, after these texts.
-    Stream { texts: Vec<String> },
+    /// By GET; updates are kept meanwhile. `weight` counts against the venue's limit; a side with
+    /// `levels_max` levels may go on behind its end.
+    Url { url: String, weight: u32, levels_max: usize },
+    /// In the stream: the first one by itself, a new one after these texts.
+    Stream { texts: Vec<String>, levels_max: usize },
+}
+
+/// How a client asks whether the line lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// By a ping frame of the WebSocket.
+    Frame,
+    /// By a text, which the venue wants at least this often even on a busy line.
+    Text { text: &'static str, every_ns: u64 },
 }
 
 /// What a venue allows.
@@ -201,8 +213,6 @@ pub struct Limits {
     pub symbols_per_connection: usize,
     /// How old a connection may become: a little less than the venue's own bound.
     pub connection_age_ns: u64,
-    /// Silence after which the line is taken for dead.
-    pub silence_ns: u64,
     /// Weight of requests that may be spent in `weight_window_ns`, over all connections.
     pub weight: u32,
     pub weight_window_ns: u64,

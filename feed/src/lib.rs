@@ -5,4 +5,11 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod adapter;
+pub mod binance;
+pub mod bitget;
+pub mod book;
 pub mod decimal;
+pub mod log;
+pub mod scan;
+pub mod session;
+pub mod shell;
