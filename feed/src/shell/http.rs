@@ -72,15 +72,13 @@ async fn get_patiently(net: &Net, url: &str, options: HttpOptions) -> Result<Ans
     // The connection moves only while somebody looks at it.
     tokio::pin!(connection);
     tokio::pin!(ask);
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut ask => return answer,
-            ended = &mut connection => match ended {
-                Ok(()) => return ask.await,
-                Err(error) => return Err(error.into()),
-            },
-        }
+    tokio::select! {
+        biased;
+        answer = &mut ask => answer,
+        ended = &mut connection => match ended {
+            Ok(()) => ask.await,
+            Err(error) => Err(error.into()),
+        },
     }
 }
 

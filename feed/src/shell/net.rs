@@ -71,6 +71,9 @@ impl Target {
             None => (None, authority),
         };
         let host = uri.host().unwrap_or_default();
+        if uri.port().is_none() && authority != host {
+            return Err(wrong());
+        }
         let host = host.trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() {
             return Err(wrong());
