@@ -6,7 +6,9 @@
 //! A [`Venue`] is the dialect: its texts, its ids, its rule of what follows what. A third venue is
 //! one more file that implements it.
 
+use crate::book::Scales;
 use crate::decimal::Decimal;
+use crate::session::Source;
 use protocol::Side;
 use protocol::feed::FeedEvent;
 use std::fmt;
@@ -60,6 +62,10 @@ pub trait Sink {
 
     /// Something that a person should read: a gap with its ids, a refusal of the venue, garbage.
     fn note(&mut self, _source: Option<u32>, _note: Note<'_>) {}
+
+    /// A book stands at `depth` now; called before its [`FeedEvent::FeedBookCommitted`]. For who
+    /// wants the book itself and what the message said.
+    fn applied(&mut self, _source: &Source, _depth: &Depth, _read: &Read) {}
 
     /// A trade of the venue.
     fn trade(&mut self, _trade: &Trade) {}
@@ -131,10 +137,11 @@ impl fmt::Display for Note<'_> {
     }
 }
 
-/// A trade, in the scales of its source.
+/// A trade, in `scales`: those of its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trade {
     pub source: u32,
+    pub scales: Scales,
     /// 0 where the venue sends none.
     pub id: u64,
     pub price: u64,
@@ -144,10 +151,11 @@ pub struct Trade {
     pub receive_ns: u64,
 }
 
-/// Best bid and ask as the venue sent them, in the scales of their source.
+/// Best bid and ask as the venue sent them, in `scales`: those of their source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quote {
     pub source: u32,
+    pub scales: Scales,
     /// 0 where the venue sends none.
     pub update: u64,
     /// Price and quantity.

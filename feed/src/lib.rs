@@ -10,6 +10,8 @@ pub mod bitget;
 pub mod book;
 pub mod decimal;
 pub mod log;
+pub mod player;
+pub mod recordings;
 pub mod scan;
 pub mod session;
 pub mod shell;

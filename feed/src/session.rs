@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Best levels that a checksum covers.
-const CHECKSUM_LEVELS: usize = 25;
+pub const CHECKSUM_LEVELS: usize = 25;
 /// Updates after which a book counts as good: the next time, a snapshot is asked for at once.
 const APPLIED_FOR_GOOD: u32 = 10;
 /// Sources of one session.
@@ -251,6 +251,7 @@ pub struct Session {
     line: Line,
     sources: Vec<Source>,
     by_symbol: FxHashMap<Symbol, usize>,
+    next_source: u32,
     read: Read,
     changes: Vec<Change>,
 }
@@ -298,6 +299,7 @@ impl Session {
             line,
             sources: Vec::new(),
             by_symbol: FxHashMap::default(),
+            next_source: first_source,
             read: Read::default(),
             changes: Vec::new(),
         };
@@ -311,6 +313,7 @@ impl Session {
 
     fn add(&mut self, id: u32, symbol: Symbol) -> usize {
         let place = self.sources.len();
+        self.next_source = id.saturating_add(1);
         self.by_symbol.insert(symbol, place);
         self.sources.push(Source::new(id, symbol, self.line.options.depth_max));
         place
@@ -379,8 +382,7 @@ impl Session {
             Some(&place) => place,
             None if self.sources.len() >= SOURCES_MAX => return None,
             None => {
-                let id = self.sources.iter().map(|it| it.id.saturating_add(1)).max().unwrap_or(0);
-                let place = self.add(id, symbol);
+                let place = self.add(self.next_source, symbol);
                 let source = self.sources.get_mut(place)?;
                 self.line.define(source, sink);
                 if self.line.is_open {
@@ -922,13 +924,19 @@ impl At<'_> {
         if widened {
             self.line.define(source, sink);
         }
-        self.tell_whole(source, depth, sink);
+        self.tell_whole(source, depth, read, sink);
         turn(source, FeedState::Synced, "", sink);
         true
     }
 
     /// The whole book anew.
-    fn tell_whole<S: Sink>(&mut self, source: &mut Source, depth: &Depth, sink: &mut S) {
+    fn tell_whole<S: Sink>(
+        &mut self,
+        source: &mut Source,
+        depth: &Depth,
+        read: &Read,
+        sink: &mut S,
+    ) {
         sink.change(FeedEvent::FeedBookReset(FeedBookReset { source: source.id }));
         for side in [Side::Buy, Side::Sell] {
             for (price, quantity) in source.book.levels(side) {
@@ -936,7 +944,7 @@ impl At<'_> {
                 sink.change(FeedEvent::FeedLevelChanged(level));
             }
         }
-        self.commit(source, depth, sink);
+        self.commit(source, depth, read, sink);
     }
 
     /// Sets both sides, at wider scales if that is what it takes.
@@ -1007,9 +1015,9 @@ impl At<'_> {
         match widened {
             true => {
                 self.line.define(source, sink);
-                self.tell_whole(source, depth, sink);
+                self.tell_whole(source, depth, read, sink);
             }
-            false => self.tell_changes(source, depth, sink),
+            false => self.tell_changes(source, depth, read, sink),
         }
         self.check_known(source, sink);
         true
@@ -1049,16 +1057,22 @@ impl At<'_> {
     }
 
     #[inline]
-    fn tell_changes<S: Sink>(&mut self, source: &mut Source, depth: &Depth, sink: &mut S) {
+    fn tell_changes<S: Sink>(
+        &mut self,
+        source: &mut Source,
+        depth: &Depth,
+        read: &Read,
+        sink: &mut S,
+    ) {
         for change in self.changes.iter() {
             let Change { side, price, after: quantity, .. } = *change;
             let level = FeedLevelChanged { source: source.id, side, price, quantity };
             sink.change(FeedEvent::FeedLevelChanged(level));
         }
-        self.commit(source, depth, sink);
+        self.commit(source, depth, read, sink);
     }
 
-    fn commit<S: Sink>(&mut self, source: &mut Source, depth: &Depth, sink: &mut S) {
+    fn commit<S: Sink>(&mut self, source: &mut Source, depth: &Depth, read: &Read, sink: &mut S) {
         let committed = FeedBookCommitted {
             source: source.id,
             update: depth.last,
@@ -1066,6 +1080,7 @@ impl At<'_> {
             receive_ns: self.now,
         };
         source.committed = Some(committed);
+        sink.applied(source, depth, read);
         sink.change(FeedEvent::FeedBookCommitted(committed));
     }
 
@@ -1164,7 +1179,16 @@ fn traded<S: Sink>(source: &mut Source, now: u64, trade: &ReadTrade, sink: &mut 
     };
     let ReadTrade { id, taker, event_ms, .. } = *trade;
     let event_ns = event_ms.saturating_mul(1_000_000);
-    sink.trade(&Trade { source: source.id, id, price, quantity, taker, event_ns, receive_ns: now });
+    sink.trade(&Trade {
+        source: source.id,
+        scales,
+        id,
+        price,
+        quantity,
+        taker,
+        event_ns,
+        receive_ns: now,
+    });
 }
 
 fn quoted<S: Sink>(source: &mut Source, now: u64, quote: &ReadQuote, sink: &mut S) {
@@ -1177,5 +1201,12 @@ fn quoted<S: Sink>(source: &mut Source, now: u64, quote: &ReadQuote, sink: &mut 
         source.counts.refused += 1;
         return;
     };
-    sink.quote(&Quote { source: source.id, update: quote.update, bid, ask, receive_ns: now });
+    sink.quote(&Quote {
+        source: source.id,
+        scales,
+        update: quote.update,
+        bid,
+        ask,
+        receive_ns: now,
+    });
 }
