@@ -83,6 +83,8 @@ pub struct FeedLog {
     told: Feeds,
     /// A frame is ended when it is this long.
     frame_bytes: usize,
+    /// Room for one record.
+    record: Vec<u8>,
     /// Records in the open frame.
     count: u32,
     now: Stamp,
@@ -125,6 +127,7 @@ impl FeedLog {
             options: *options,
             told: Feeds::new(),
             frame_bytes,
+            record: Vec::with_capacity(RECORD_BYTES),
             count: 0,
             now: Stamp(0),
             whole,
@@ -162,12 +165,14 @@ impl FeedLog {
         if self.is_behind || self.failed.is_some() {
             return self.told.apply(event, self.now, |_| {});
         }
-        let mut bytes = Vec::with_capacity(RECORD_BYTES);
+        let mut bytes = std::mem::take(&mut self.record);
+        bytes.clear();
         event.encode(&mut bytes);
         if !self.fits(bytes.len()) {
             self.begin_segment();
         }
         self.push(&bytes);
+        self.record = bytes;
         self.told.apply(event, self.now, |_| {});
         if self.writer.open_payload().len() >= self.frame_bytes {
             self.finish(!self.told.is_between());
@@ -204,7 +209,9 @@ impl FeedLog {
             return Err(error);
         }
         self.cursors.publish(CursorKind::Published, self.whole, self.writer.tail().index);
-        self.cursors.publish(CursorKind::Appended, self.writer.tail().position, self.now.0);
+        // As the clock is, also when it was set back: readers compare it with theirs.
+        let heartbeat = now_ns.max(1);
+        self.cursors.publish(CursorKind::Appended, self.writer.tail().position, heartbeat);
         if std::mem::take(&mut self.has_rolled) {
             // A segment stays open until it is synced.
             self.writer.sync()?;

@@ -125,6 +125,10 @@ fn a_writer_that_is_gone_or_silent_is_missed_and_the_next_begins_without_sources
     assert!(!told.poll(SECOND_NS + HEARTBEAT_MAX_NS + 1, 99).is_live);
     log.publish(9 * SECOND_NS).unwrap();
     assert!(told.poll(9 * SECOND_NS, 99).is_live);
+    // The clock is set back.
+    log.publish(2 * SECOND_NS).unwrap();
+    assert!(told.poll(2 * SECOND_NS, 99).is_live);
+    log.publish(9 * SECOND_NS).unwrap();
     drop(log);
     let polled = told.poll(9 * SECOND_NS, 99);
     assert!(polled.is_there && !polled.is_live);
@@ -190,13 +194,13 @@ impl Random {
 /// segments, and one that begins now and then; the writer is replaced now and then.
 #[test]
 fn all_readers_see_whole_messages_and_the_same_books_over_roll_overs_and_restarts() {
-    for seed in 0..6 {
+    for seed in 0..4 {
         let folder = tempfile::tempdir().unwrap();
         let mut random = Random(seed);
         let now = |step: u64| (step + 1) * SECOND_NS;
         let mut log = Some(FeedLog::open(folder.path(), &SMALL, now(0)).unwrap());
         let (mut quick, mut slow) = (Told::new(folder.path()), Told::new(folder.path()));
-        for step in 1..1_500 {
+        for step in 1..700 {
             if random.below(300) == 0 {
                 drop(log.take());
             }
