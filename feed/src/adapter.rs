@@ -104,6 +104,8 @@ pub enum Note<'a> {
     Gap { expected: u64, found: u64 },
     /// The checksum shows it.
     Checksum { sent: i32, computed: i32 },
+    /// An update came where its snapshot should have come before it.
+    NoSnapshot { found: u64 },
     /// The venue began its sequence anew.
     Restarted { found: u64 },
     /// A snapshot that does not reach the messages that were kept: `first` is the first of them.
@@ -125,6 +127,7 @@ impl fmt::Display for Note<'_> {
             Note::Checksum { sent, computed } => {
                 write!(out, "gap: checksum sent {sent}, computed {computed}")
             }
+            Note::NoSnapshot { found } => write!(out, "gap: no snapshot before {found}"),
             Note::Restarted { found } => write!(out, "the venue began anew at {found}"),
             Note::SnapshotTooOld { snapshot, first } => {
                 write!(out, "snapshot {snapshot} does not reach the first kept update {first}")

@@ -15,3 +15,6 @@ pub mod recordings;
 pub mod scan;
 pub mod session;
 pub mod shell;
+
+#[cfg(test)]
+mod tests;

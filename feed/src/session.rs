@@ -762,6 +762,11 @@ impl At<'_> {
                 source.seen = None;
                 self.line.resync(source, self.now, "the venue began anew", sink);
             }
+            (false, _) if source.state == FeedState::Buffering && self.is_by_stream(source) => {
+                source.counts.gaps += 1;
+                sink.note(Some(source.id), Note::NoSnapshot { found: depth.last });
+                self.line.resync(source, self.now, "no snapshot came", sink);
+            }
             (false, Place::Next) => self.keep(source, bytes),
             (false, _) => {
                 source.forget_kept();
@@ -803,9 +808,8 @@ impl At<'_> {
     /// Keeps an update until a snapshot has come. Where the snapshot comes in the stream, nothing
     /// before it is of use.
     fn keep(&mut self, source: &mut Source, bytes: &[u8]) {
-        let by_url = matches!(self.line.venue.snapshot(source.symbol()), SnapshotBy::Url { .. });
         let is_given_up = source.request.is_none() && source.retry_at.is_none();
-        if !by_url || (source.state == FeedState::Down && is_given_up) {
+        if self.is_by_stream(source) || (source.state == FeedState::Down && is_given_up) {
             return;
         }
         let SessionOptions { kept_max, kept_bytes_max, .. } = self.line.options;
@@ -815,6 +819,10 @@ impl At<'_> {
             let Some(first) = source.kept.pop_front() else { return };
             source.kept_bytes -= first.bytes.len();
         }
+    }
+
+    fn is_by_stream(&self, source: &Source) -> bool {
+        matches!(self.line.venue.snapshot(source.symbol()), SnapshotBy::Stream { .. })
     }
 
     /// A snapshot that was asked for.
