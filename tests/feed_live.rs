@@ -7,6 +7,8 @@
 
 #[path = "feed_live/proxy.rs"]
 mod proxy;
+#[path = "feed_live/tls.rs"]
+mod tls;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -93,10 +95,16 @@ struct RunningFeed {
 }
 
 impl RunningFeed {
-    fn start(proxy: &Proxy, life: &Arc<AtomicU64>, seed: u64) -> RunningFeed {
+    /// URLs of the streams and of the REST API.
+    fn start(
+        (ws_url, rest_url): (String, String),
+        net: NetOptions,
+        life: &Arc<AtomicU64>,
+        seed: u64,
+    ) -> RunningFeed {
         let settings = VenueSettings {
-            ws_url: Some(proxy.ws()),
-            rest_url: Some(proxy.http()),
+            ws_url: Some(ws_url),
+            rest_url: Some(rest_url),
             snapshot_levels: Some(500),
             ..VenueSettings::default()
         };
@@ -113,7 +121,7 @@ impl RunningFeed {
                 retry_max_ns: 500 * MILLISECOND_NS,
                 ..SessionOptions::default()
             },
-            net: NetOptions::default(),
+            net,
             http: HttpOptions { answer_timeout: Duration::from_secs(2), ..HttpOptions::default() },
             backoff: BackoffOptions { first_ms: 40, wait_max_ms: 400, steady_ms: 1_000 },
             seed,
@@ -370,7 +378,8 @@ fn whatever_happens_on_the_way_no_wrong_book_is_committed() {
     let (first, second) = (setting(&folder.path().join("a")), setting(&folder.path().join("b")));
     let proxy = Proxy::start(seed);
     let life = Arc::new(AtomicU64::new(0));
-    let feed = RunningFeed::start(&proxy, &life, seed);
+    let urls = (proxy.ws(), proxy.http());
+    let feed = RunningFeed::start(urls, NetOptions::default(), &life, seed);
     let mut stage = Stage { proxy, feed, life, truth: Books::new(), ends: BTreeMap::new() };
 
     let server = first.start();
