@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use app::market::Shape;
 use app::simulate::{Lockstep, Orders, Simulation};
-use protocol::{Command, Event};
+use protocol::{Command, Event, FeedEvent};
 use replication::Durability;
 
 use crate::support::{on_disk, small};
@@ -17,7 +17,7 @@ fn in_tests(path: &str) -> PathBuf {
 #[test]
 fn the_document_lists_every_kind() {
     let mut expected = String::from("| kind | name | archive |\n|---|---|---|\n");
-    for (kind, name, length) in Command::KINDS.iter().chain(Event::KINDS) {
+    for (kind, name, length) in Command::KINDS.iter().chain(Event::KINDS).chain(FeedEvent::KINDS) {
         expected += &format!("| {kind:#06x} | {name} | {length} |\n");
     }
     let document = in_tests("../docs/format.md");

@@ -63,6 +63,9 @@ pub enum Command {
     /// Run real recorded order flow through the engine; exit 1 when a check fails
     #[command(subcommand)]
     ReplayCapture(Capture),
+    /// Books of other venues, kept exactly: live, recorded, played back
+    #[command(subcommand)]
+    Feed(crate::feed::Feed),
     /// Measure; exit 2 when a file is not what its format promises
     #[command(subcommand)]
     Bench(Bench),

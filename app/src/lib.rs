@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod events;
 pub mod explain;
+pub mod feed;
 pub mod import;
 
 pub mod load;

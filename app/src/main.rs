@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use app::cli::{Bench, Capture, Cli, Command};
 use app::explain::{self, Form};
+use app::feed::{self, Feed};
 use app::simulate::Orders;
 use app::{capture, commands, load, ops, replay, serve, verify};
 use clap::Parser;
@@ -72,6 +73,9 @@ fn run(command: Command) -> Result<bool> {
             capture::lobster(&messages, book.as_deref(), out)?
         }
         Command::ReplayCapture(Capture::Bitstamp { log }) => capture::bitstamp(&log, out)?,
+        Command::Feed(Feed::Watch(args)) => feed::watch(&args, &signals()?).map(|()| true)?,
+        Command::Feed(Feed::Record(args)) => feed::record(&args, &signals()?, out)?,
+        Command::Feed(Feed::Replay(args)) => feed::replay(&args, &signals()?, out)?,
         Command::Bench(Bench::Engine(args)) => ops::bench_engine(&args, out).map(|()| true)?,
         Command::ReplayCapture(Capture::CmeMbo { files }) => capture::cme_mbo(&files, out)?,
     };

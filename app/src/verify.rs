@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use protocol::{COMMAND_SCHEMA, Command, EVENT_SCHEMA, Records, RollingHash};
+use protocol::{COMMAND_SCHEMA, Command, EVENT_SCHEMA, FeedEvent, Records, RollingHash};
 use store::reader::From;
 use store::segment::{LogKind, SegmentHeader};
 use store::{CursorKind, CursorsReader, ReaderSlots};
@@ -119,6 +119,7 @@ fn verify_records(folder: &Folder, kind: LogKind, end: u64) -> Result<()> {
         let count = match kind {
             LogKind::Events => check_records(frame.payload, &mut hash).with_context(at)?,
             LogKind::Commands => check_commands(frame.payload).with_context(at)?,
+            LogKind::Feed => check_feed(frame.payload).with_context(at)?,
         };
         anyhow::ensure!(
             count == frame.header.count && hash.0 == frame.header.hash,
@@ -133,6 +134,15 @@ fn check_commands(payload: &[u8]) -> Result<u32> {
     let mut count = 0;
     for view in Records::new(payload) {
         Command::decode(&view?)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn check_feed(payload: &[u8]) -> Result<u32> {
+    let mut count = 0;
+    for view in Records::new(payload) {
+        FeedEvent::decode(&view?)?;
         count += 1;
     }
     Ok(count)

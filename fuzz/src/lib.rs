@@ -41,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     targets::socket_request::TARGET,
     targets::stream_control::TARGET,
     targets::public_key::TARGET,
+    targets::feed_log::TARGET,
     targets::market::TARGET,
 ];
 

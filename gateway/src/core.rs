@@ -11,7 +11,7 @@ use marketdata::{History, Market};
 use protocol::command::ClientOrderId;
 use protocol::event::CommandBegan;
 use protocol::ids::SECOND_NS;
-use protocol::{AccountId, Command, Event, Origin, Sequence, Stamp};
+use protocol::{AccountId, Command, Event, FeedEvent, Origin, Sequence, Stamp};
 use rustc_hash::FxHashMap;
 
 use crate::accounts::{Accounts, Kept};
@@ -19,9 +19,10 @@ use crate::answers::Facts;
 use crate::controls::Controls;
 use crate::disconnect::Partings;
 use crate::error::ApiError;
+use crate::feed::{FeedLog, FeedView};
 use crate::idempotency::{Names, names};
 use crate::limits::{ClientId, Connects, OrderCounts, Rules, Statuses, Usage, Used};
-use crate::link::{Broken, Full, Host, Link, Polled};
+use crate::link::{Broken, FeedLink, FeedPolled, Full, Host, Link, Polled};
 use crate::options::Options;
 use crate::pending::{Answer, Pending, Waiting, id_from};
 use crate::streams::Streams;
@@ -29,6 +30,9 @@ use crate::users::Users;
 
 /// Events that are folded before others get their turn.
 const EVENTS_PER_TURN: usize = 2_048;
+
+/// Records of a feed that are folded before others get their turn.
+const RECORDS_PER_TURN: usize = 4_096;
 
 /// Rate limits and who used how much of them.
 #[derive(Debug, Default)]
@@ -43,6 +47,8 @@ pub struct Limits {
 /// Everything that requests, streams and the event log have in common.
 pub struct Core {
     pub link: Box<dyn Link>,
+    /// None: no feed is looked for.
+    feed_link: Option<Box<dyn FeedLink>>,
     pub views: Views,
     pub pending: Pending,
     /// Orders sent and not yet answered, per account.
@@ -65,6 +71,8 @@ pub struct Views {
     pub controls: Controls,
     pub limits: Limits,
     pub streams: Streams,
+    /// What a feed knows of other venues.
+    pub feed: FeedView,
     pub users: Users,
     /// Of the newest command seen.
     pub sequence: Sequence,
@@ -111,6 +119,7 @@ impl Views {
                 ..Limits::default()
             },
             streams: Streams::new(options),
+            feed: FeedView::default(),
             users: Users::default(),
             sequence: Sequence(0),
             stamp: Stamp(0),
@@ -158,7 +167,7 @@ impl Views {
 
     fn began(&mut self, began: &CommandBegan) {
         self.settle();
-        self.streams.advance(began.stamp, began.sequence, &self.market);
+        self.streams.advance(began.stamp, began.sequence, &self.market, &self.feed);
         self.sequence = began.sequence;
         self.stamp = began.stamp;
         self.is_answered = false;
@@ -168,6 +177,30 @@ impl Views {
     fn tell(&mut self) {
         self.streams.settle(self.stamp, self.sequence, &self.market);
         self.users.settle(self.stamp, &self.accounts, &self.market);
+    }
+
+    /// Folds one record of a feed.
+    fn apply_feed(&mut self, event: &FeedEvent, stamp: Stamp) {
+        let Views { feed, streams, .. } = self;
+        feed.feeds.apply(event, stamp, |source| streams.source_changed(source));
+    }
+
+    /// What there was is folded; `now` is the wall clock.
+    fn settle_feed(&mut self, polled: FeedPolled, problem: Option<&str>, now: Stamp) {
+        let log = match polled {
+            FeedPolled { is_live: true, .. } => FeedLog::Live,
+            FeedPolled { is_there: true, .. } => FeedLog::Silent,
+            _ => FeedLog::Absent,
+        };
+        if self.feed.problem.as_deref() != problem {
+            self.feed.problem = problem.map(str::to_owned);
+        }
+        if log != self.feed.log {
+            self.feed.log = log;
+            // Every source counts for something else now.
+            self.feed.feeds.sources().for_each(|source| self.streams.source_changed(source));
+        }
+        self.streams.advance_feeds(now, &self.market, &self.feed);
     }
 
     /// A command is over and answered: what it changed goes out, what is too old goes.
@@ -186,6 +219,7 @@ impl Core {
         views.host.random(&mut seed)?;
         Ok(Core {
             link,
+            feed_link: None,
             views,
             pending: Pending::default(),
             in_flight: FxHashMap::default(),
@@ -218,7 +252,28 @@ impl Core {
     /// Folds everything that was published: what a query needs that must not miss anything.
     pub fn catch_up(&mut self) -> Result<(), Broken> {
         while self.link.has_news() && self.pump()? {}
+        while self.pump_feed() {}
         Ok(())
+    }
+
+    /// Looks for a feed from here on.
+    pub fn follow_feed(&mut self, link: Box<dyn FeedLink>) {
+        self.feed_link = Some(link);
+    }
+
+    /// Is a feed looked for?
+    pub fn follows_feed(&self) -> bool {
+        self.feed_link.is_some()
+    }
+
+    /// Folds some of what a feed has published; true when there is more.
+    pub fn pump_feed(&mut self) -> bool {
+        let now = self.now();
+        let Core { feed_link: Some(link), views, .. } = self else { return false };
+        let polled =
+            link.poll(now, RECORDS_PER_TURN, &mut |event, stamp| views.apply_feed(event, stamp));
+        views.settle_feed(polled, link.problem(), now);
+        polled.has_more
     }
 
     /// Folds some of what was published, and answers what it answers. True when there was

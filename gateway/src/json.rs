@@ -159,6 +159,12 @@ impl Json {
         self.out.push('"');
     }
 
+    /// Counts of 10^-`places` as text.
+    pub fn scaled(&mut self, units: u128, places: u8) {
+        self.comma();
+        self.quoted_decimal((false, units), usize::from(places));
+    }
+
     pub fn number(&mut self, value: impl Into<i128>) {
         self.comma();
         whole(value.into(), &mut self.out);
@@ -218,6 +224,12 @@ impl Json {
     #[inline(always)]
     pub fn time_field(&mut self, name: &str, stamp: Stamp) {
         self.number_field(name, self.unit.of(stamp));
+    }
+
+    /// Counts of 10^-`places` as text.
+    pub fn scaled_field(&mut self, name: &str, units: u128, places: u8) {
+        self.name(name);
+        self.quoted_decimal((false, units), usize::from(places));
     }
 
     /// A fixed-point number as text: `value` counts 10^-`digits`.

@@ -18,6 +18,7 @@ pub mod disconnect;
 pub mod endpoint;
 pub mod error;
 pub mod exchange_info;
+pub mod feed;
 pub mod gateway;
 pub mod idempotency;
 pub mod json;
@@ -45,5 +46,5 @@ pub mod trading;
 pub mod users;
 
 pub use gateway::Gateway;
-pub use link::{Alarm, Broken, Full, Host, Link, NodeState, Polled, Untold};
+pub use link::{Alarm, Broken, FeedLink, FeedPolled, Full, Host, Link, NodeState, Polled, Untold};
 pub use options::Options;

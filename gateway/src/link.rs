@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use protocol::event::CommandBegan;
-use protocol::{ApiKey, Command, Event, Origin, Stamp};
+use protocol::{ApiKey, Command, Event, FeedEvent, Origin, Stamp};
 use tokio::sync::Notify;
 
 /// The gateway's end of its slot: commands out, every published event in.
@@ -40,6 +40,32 @@ pub enum Polled {
     Some,
     /// All that was published; the last command is whole.
     All,
+}
+
+/// The way to what a feed knows of other venues. The log behind it may be absent, come later, and be
+/// another one after a while.
+pub trait FeedLink: Send {
+    /// Hands over what was published since the last call, in order, each record with the stamp of
+    /// its frame: all of it, or a little more than `records_max`, up to the end of a message.
+    /// Begins, and begins anew, with a checkpoint.
+    fn poll(&mut self, now: Stamp, records_max: usize, see: &mut FeedSeer<'_>) -> FeedPolled;
+
+    /// Why the log cannot be read, if it is there and cannot.
+    fn problem(&self) -> Option<&str>;
+}
+
+/// What is called for each record of a feed.
+pub type FeedSeer<'a> = dyn FnMut(&FeedEvent, Stamp) + 'a;
+
+/// What a poll of a feed found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FeedPolled {
+    /// There is a log.
+    pub is_there: bool,
+    /// Somebody writes it.
+    pub is_live: bool,
+    /// There is more to be read at once.
+    pub has_more: bool,
 }
 
 /// No room in the ring.

@@ -21,7 +21,7 @@ use crate::json::TimeUnit;
 use crate::limits::{ClientId, Statuses, Used};
 use crate::params::Params;
 use crate::pending::{Answer, Reply, Waiting};
-use crate::{market, trading};
+use crate::{feed, market, trading};
 
 /// `recvWindow` in counts of 10^-8 ms, as it is parsed: default and maximum.
 const WINDOW_DEFAULT_MS: u128 = 5_000;
@@ -35,7 +35,7 @@ const KEY_LENGTH_MAX: usize = 64;
 
 /// Every endpoint there is.
 fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
-    trading::ENDPOINTS.iter().chain(market::ENDPOINTS)
+    trading::ENDPOINTS.iter().chain(market::ENDPOINTS).chain(feed::ENDPOINTS)
 }
 
 /// The endpoint of a REST request. `Err`: the path exists, with other verbs.

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::admin;
 use crate::error::ApiError;
+use crate::feed::FeedLog;
 use crate::gateway::{Admitted, Gateway};
 use crate::json::{Json, TimeUnit};
 use crate::limits::ClientId;
@@ -24,6 +25,10 @@ use crate::rest::{self, refused};
 use crate::socket_api::{self, CONNECT_WEIGHT, Opened};
 use crate::streams;
 
+/// How often a feed is looked at: its writer may be another process, which cannot wake us.
+const FEED_INTERVAL: Duration = Duration::from_millis(20);
+/// The same, while there is none.
+const FEED_LOOK: Duration = Duration::from_millis(250);
 /// How often requests without an answer are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// What is read from a socket at once: requests come in crowds, controls of streams do not. The
@@ -42,6 +47,9 @@ const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// Errors: the event log cannot be read on, or the socket fails.
 pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener) -> Result<(), Broken> {
     let pump = tokio::spawn(pump(Arc::clone(&gateway)));
+    if gateway.core().follows_feed() {
+        tokio::spawn(pump_feed(Arc::clone(&gateway)));
+    }
     let app = routes(Arc::clone(&gateway));
     let listener =
         Bounded::new(listener, gateway.options.sockets_max, gateway.options.idle_timeout);
@@ -117,6 +125,25 @@ async fn pump(gateway: Arc<Gateway>) -> Broken {
                 // The sweep must come round on a quiet exchange, too.
                 let _ = tokio::time::timeout(SWEEP_INTERVAL, news).await;
             }
+        }
+    }
+}
+
+/// Reads the feed's log as it grows, until the exchange stops.
+async fn pump_feed(gateway: Arc<Gateway>) {
+    let mut stopping = gateway.stopping.clone();
+    loop {
+        let wait = match gateway.core().feed.log {
+            FeedLog::Absent => FEED_LOOK,
+            FeedLog::Silent | FeedLog::Live => FEED_INTERVAL,
+        };
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        // Others get the lock in between.
+        while gateway.core().pump_feed() {
+            tokio::task::yield_now().await;
         }
     }
 }

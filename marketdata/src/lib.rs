@@ -1,4 +1,5 @@
-//! Views of events that anybody may see: depth, trades, candles, tickers.
+//! Views of events that anybody may see: depth, trades, candles, tickers; of other venues, their
+//! books ([`Feeds`]) and what is made of books: imbalance and the consolidated book.
 //!
 //! [`Market`] follows the event log: [`Market::apply`] takes one event with the stamp of its
 //! command. Views count nothing that an event states: ids and quantities are copied. There is no
@@ -11,9 +12,12 @@ extern crate protocol;
 
 mod auction;
 mod candles;
+mod consolidated;
 mod depth;
+mod feed;
 mod interval;
 mod market;
+mod obi;
 mod reference;
 mod snapshot;
 mod ticker;
@@ -24,9 +28,14 @@ mod tests;
 
 pub use auction::Auction;
 pub use candles::{Candle, Candles};
+pub use consolidated::{
+    CONSOLIDATED_SCALE, Consolidated, ConsolidatedLevel, LADDERS_MAX, Ladder, Levels,
+};
 pub use depth::{Depth, DepthDiff, Level};
+pub use feed::{FEED_LEVELS_MAX, FEED_SOURCES_MAX, FeedBook, FeedSource, Feeds};
 pub use interval::Interval;
 pub use market::{Instrument, Market};
+pub use obi::{Imbalance, OBI_LEVELS, RATIO_DECIMALS, Ratio};
 pub use reference::{Bucket, Reference};
 pub use snapshot::LoadError;
 pub use ticker::{AveragePrice, Ticker, WINDOW_MAX_NS};

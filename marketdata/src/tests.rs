@@ -7,6 +7,8 @@ use protocol::instrument::{AssetName, Symbol};
 use protocol::*;
 use std::collections::BTreeMap;
 
+mod feed;
+
 /// 2023-01-01T00:00Z.
 const START: u64 = 1_672_531_200 * SECOND_NS;
 const DAY_NS: u64 = 24 * 60 * MINUTE_NS;

@@ -12,6 +12,7 @@ extern crate alloc;
 pub mod record;
 pub mod command;
 pub mod event;
+pub mod feed;
 pub mod hash;
 pub mod ids;
 pub mod instrument;
@@ -23,6 +24,7 @@ pub mod words;
 
 pub use command::{ApiKey, COMMAND_SCHEMA, Command, CommandRecord, Envelope, Origin};
 pub use event::{EVENT_SCHEMA, Event, EventRecord};
+pub use feed::{FEED_SCHEMA, FeedEvent, FeedRecord, FeedState};
 pub use hash::RollingHash;
 pub use ids::*;
 pub use instrument::{Filters, InstrumentDefinition};

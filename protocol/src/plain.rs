@@ -4,6 +4,7 @@
 //! the compiler makes plain stores of it; rkyv's own serializer goes through a copy on the stack and
 //! several calls a record. rkyv stays the reader, and tests hold the bytes of both together.
 
+use crate::feed::FeedState;
 use crate::reject::RejectReason;
 use crate::words::*;
 use rkyv::api::low::{LowSerializer, to_bytes_in_with_alloc};
@@ -24,7 +25,7 @@ macro_rules! plain_numbers {
         }
     })* };
 }
-plain_numbers!(u8 u16 u32 u64 i64 i128);
+plain_numbers!(u8 u16 u32 u64 u128 i64 i128);
 
 /// Words are one byte, numbered as they are declared.
 macro_rules! plain_words {
@@ -38,7 +39,7 @@ macro_rules! plain_words {
 plain_words! {
     bool Side OrderKind TimeInForce StpMode QuantityUnit OrderStatus CloseReason InstrumentStatus
     CancelRestrictions CancelReplaceMode KeyKind TransferDirection FeeScope RateLimitKind
-    RateLimitInterval CommandPart RejectReason PegPrice OrderListKind MassCancelCause
+    RateLimitInterval CommandPart RejectReason PegPrice OrderListKind MassCancelCause FeedState
 }
 
 impl<T: Plain, const N: usize> Plain for [T; N] {

@@ -69,7 +69,7 @@ macro_rules! schema {
 macro_rules! primitive_schema {
     ($($name:ident)*) => { $(impl Schema for $name { const SCHEMA: u64 = name_hash(stringify!($name)); })* };
 }
-primitive_schema!(bool u8 u16 u32 u64 i64 i128);
+primitive_schema!(bool u8 u16 u32 u64 u128 i64 i128);
 
 impl<T: Schema, const N: usize> Schema for [T; N] {
     const SCHEMA: u64 = mix(mix(name_hash("array"), N as u64), T::SCHEMA);
@@ -141,7 +141,8 @@ pub trait Record:
                       + Deserialize<Self, LowDeserializer<Failure>>,
     >
 {
-    /// Number of the kind: commands from 0x0100, events from 0x0200, state from 0x0300.
+    /// Number of the kind: commands from 0x0100, events from 0x0200, state from 0x0300,
+    /// feeds from 0x0400.
     const KIND: u16;
     const VERSION: u16;
     /// Bytes of the archive.
@@ -357,6 +358,7 @@ mod tests {
     use super::*;
     use crate::command::*;
     use crate::event::{Event, Trade};
+    use crate::feed::FeedEvent;
     use crate::ids::*;
     use crate::number::{Amount, Price, Quantity};
     use crate::text::Text;
@@ -441,9 +443,10 @@ mod tests {
             encode(&decoded, &mut bytes);
             bytes
         }
-        let sums: [(_, Again); 2] = [
+        let sums: [(_, Again); 3] = [
             (Command::KINDS, |view| Command::decode(view).map(|it| again(it, Command::encode))),
             (Event::KINDS, |view| Event::decode(view).map(|it| again(it, Event::encode))),
+            (FeedEvent::KINDS, |it| FeedEvent::decode(it).map(|it| again(it, FeedEvent::encode))),
         ];
         for (kinds, again) in sums {
             for &(kind, name, length) in kinds {

@@ -24,6 +24,8 @@ pub enum FrameKind {
     /// A change of the cluster's members.
     Configuration = 3,
     Events = 4,
+    /// Of a feed's log. `ENDS_COMMAND` says that no message of a venue is cut at its end.
+    Feed = 5,
 }
 
 impl FrameKind {
@@ -33,6 +35,7 @@ impl FrameKind {
             2 => Some(FrameKind::Empty),
             3 => Some(FrameKind::Configuration),
             4 => Some(FrameKind::Events),
+            5 => Some(FrameKind::Feed),
             _ => None,
         }
     }

@@ -1,5 +1,5 @@
-//! The event store: two append-only logs of opaque records, each with one writer and any number
-//! of readers in any process, that no crash can hurt.
+//! The event store: append-only logs of opaque records, each with one writer and any number of
+//! readers in any process, that no crash can hurt.
 //!
 //! The store knows frames, not orders. What a record means is the business of whoever wrote it.
 //!
@@ -9,6 +9,7 @@
 //! DIR/log/events-00000000000000000001.seg
 //! DIR/log/commands.spare              the next segment, zero-filled   spare
 //! DIR/log/durable                     term, vote, durable position    durable
+//! DIR/feed/feed-00000000000000000001.seg   a feed's log, with lock, spare and run of its own
 //! DIR/snapshots/snapshot-00000000000000004096                         snapshot
 //! /dev/shm/outcry-<id>/run/cursors    live cursors, never evidence    runtime
 //! /dev/shm/outcry-<id>/run/readers    64 reader slots                 runtime

@@ -107,6 +107,13 @@ impl Runtime {
         Ok(runtime)
     }
 
+    /// `home/run` and nowhere else: of a log whose readers look for it there.
+    pub fn within(home: &Path, log_id: u128) -> Result<Runtime, Error> {
+        let runtime = Runtime::at(home.to_owned(), &RuntimeOptions::new(home, log_id), None);
+        runtime.prepare()?;
+        Ok(runtime)
+    }
+
     fn at(home: PathBuf, options: &RuntimeOptions, warning: Option<Warning>) -> Runtime {
         let (log_id, boot_id) = (options.log_id, options.boot_id);
         Runtime { directory: home.join("run"), home, log_id, boot_id, warning }

@@ -17,12 +17,13 @@ pub const SEGMENT_BYTES: u64 = 64 << 20;
 const MAGIC: [u8; 8] = *b"OUTCRYSG";
 const STARTS_COMMAND: u32 = 1;
 
-/// Which of the two logs.
+/// Which of the logs: two of the exchange, in one folder, and that of a feed in a folder of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum LogKind {
     Commands = 1,
     Events = 2,
+    Feed = 3,
 }
 
 impl LogKind {
@@ -31,6 +32,7 @@ impl LogKind {
         match self {
             LogKind::Commands => "commands",
             LogKind::Events => "events",
+            LogKind::Feed => "feed",
         }
     }
 
@@ -55,6 +57,7 @@ impl LogKind {
         match value {
             1 => Some(LogKind::Commands),
             2 => Some(LogKind::Events),
+            3 => Some(LogKind::Feed),
             _ => None,
         }
     }

@@ -314,6 +314,19 @@ impl Writer {
         Ok(self.tail)
     }
 
+    /// Bytes that still fit the segment that the next frame would go to, headers of frames counted.
+    pub fn room(&self) -> u64 {
+        self.room
+    }
+
+    /// The next frame begins a segment, even if it would fit this one. Does nothing in a segment that
+    /// has no frame yet.
+    pub fn roll(&mut self) {
+        if self.room < self.options.segment_room() {
+            self.room = 0;
+        }
+    }
+
     /// Unlinks the segments that end at or below `position`, but never the newest; gives how many.
     pub fn retire(&mut self, position: u64) -> Result<u64, Error> {
         let (storage, directory) = (self.storage.as_ref(), &self.directory);

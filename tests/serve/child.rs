@@ -45,6 +45,7 @@ fn be_outcry() {
         cli::Command::Load(args) => {
             app::load::load(&args, &orders, &mut std::io::stderr()).map(drop)
         }
+        cli::Command::Feed(app::feed::Feed::Watch(args)) => app::feed::watch(&args, &orders),
         other => panic!("not run by any test: {other:?}"),
     };
     done.unwrap_or_else(|error| panic!("outcry: {error:#}"));

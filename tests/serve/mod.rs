@@ -10,6 +10,9 @@ mod controls;
 mod demo;
 mod depth;
 mod events;
+#[path = "../feed_live.rs"]
+mod feed_live;
+mod feeds;
 mod http;
 mod killed;
 mod limits;

@@ -24,6 +24,7 @@ usage: cargo xtask <what>
   crash [--serve] [--runs N]   kills the simulator N times (1000), or with --serve the server under
                                load (500), and checks what is found after; alone: both
   depth [--seconds N]          keeps books by the documented procedure for N seconds (60)
+  feed [--seconds N]           a feed of our own exchange, with all faults for N seconds (60)
   soak [--commands N]          a long run of N commands (100000000)";
 
 fn main() -> ExitCode {
@@ -54,6 +55,8 @@ fn run(root: &Path, arguments: &[&str]) -> Result<()> {
         ["crash", "--serve", "--runs", runs] => crash_serve(root, runs),
         ["depth"] => depth(root, "60"),
         ["depth", "--seconds", seconds] => depth(root, seconds),
+        ["feed"] => feed(root, "60"),
+        ["feed", "--seconds", seconds] => feed(root, seconds),
         ["soak"] => soak(root, "100000000"),
         ["soak", "--commands", commands] => soak(root, commands),
         _ => bail!("{USAGE}"),
@@ -80,6 +83,11 @@ fn crash_serve(root: &Path, runs: &str) -> Result<()> {
 fn depth(root: &Path, seconds: &str) -> Result<()> {
     let setting = ("OUTCRY_DEPTH_SECONDS", count(seconds)?);
     tests(root, "serve::depth", setting, &["--release"], &["--nocapture"])
+}
+
+fn feed(root: &Path, seconds: &str) -> Result<()> {
+    let setting = ("OUTCRY_FEED_SECONDS", count(seconds)?);
+    tests(root, "serve::feed_live", setting, &["--release"], &["--nocapture"])
 }
 
 fn soak(root: &Path, commands: &str) -> Result<()> {

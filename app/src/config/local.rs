@@ -64,6 +64,26 @@ pub struct Local {
     pub gateway: gateway::Options,
     /// A start of `serve` reads at most about this much of the event log.
     pub replay_bytes_max: u64,
+    /// The feed that `serve` keeps.
+    pub feed: FeedSettings,
+}
+
+/// A feed of other venues: what, from where, and how much of it is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FeedSettings {
+    /// `VENUE:SYMBOL`; empty: no feed is kept.
+    pub sources: Vec<String>,
+    /// `VENUE=URL`.
+    pub ws_urls: Vec<String>,
+    /// `VENUE=URL`.
+    pub rest_urls: Vec<String>,
+    pub proxy: Option<String>,
+    pub certificates: Option<PathBuf>,
+    /// Levels a side of a book; 0: all.
+    pub levels_max: usize,
+    pub log_segment_bytes: u64,
+    /// Of all segments together.
+    pub log_bytes_max: u64,
 }
 
 /// One local setting: its key in the file and on the command line, and all that is said about it.
@@ -96,6 +116,12 @@ impl Setting {
             || !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         match (self.key, plain) {
             ("threads.cores", _) => format!("[{text}]"),
+            ("feed.sources" | "feed.ws_urls" | "feed.rest_urls", _) => {
+                let items: Vec<_> = items(text).map(gateway::exchange_info::quoted).collect();
+                format!("[{}]", items.join(", "))
+            }
+            // It may have a password in it.
+            ("feed.proxy", _) if text.contains('@') => gateway::exchange_info::quoted("***"),
             ("admin.token", _) if !text.is_empty() => gateway::exchange_info::quoted("***"),
             (_, true) => text.to_string(),
             (_, false) => gateway::exchange_info::quoted(text),
@@ -522,6 +548,83 @@ pub const SETTINGS: &[Setting] = &[
                 known.",
         put: |local, text| whole(text, 0, 1 << 60).map(|bytes| local.replay_bytes_max = bytes),
     },
+    Setting {
+        key: "feed.sources",
+        default: "",
+        allowed: "a list of VENUE:SYMBOL, as in `binance:BTCUSDT`; VENUE is binance, binance-usdm, \
+                  bitget, bitget-usdt-futures, bitget-coin-futures or bitget-usdc-futures",
+        about: "Books of other venues that `serve` keeps and shows ([feed.md](feed.md)); empty: it \
+                shows what another process writes, if one does.",
+        put: |local, text| feed_list(text, ':').map(|list| local.feed.sources = list),
+    },
+    Setting {
+        key: "feed.ws_urls",
+        default: "",
+        allowed: "a list of VENUE=URL with ws or wss",
+        about: "Where the streams of a venue are, if not at its own address.",
+        put: |local, text| feed_list(text, '=').map(|list| local.feed.ws_urls = list),
+    },
+    Setting {
+        key: "feed.rest_urls",
+        default: "",
+        allowed: "a list of VENUE=URL with http or https",
+        about: "Where the REST API of a venue is, if not at its own address.",
+        put: |local, text| feed_list(text, '=').map(|list| local.feed.rest_urls = list),
+    },
+    Setting {
+        key: "feed.proxy",
+        default: "",
+        allowed: "http://[USER:PASSWORD@]HOST:PORT; empty: none",
+        about: "Venues are reached through this proxy (CONNECT).",
+        put: |local, text| {
+            let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+            let is_url = text.is_empty() || text.starts_with("http://");
+            (is_plain && is_url)
+                .then(|| local.feed.proxy = (!text.is_empty()).then(|| text.to_owned()))
+        },
+    },
+    Setting {
+        key: "feed.certificates",
+        default: "",
+        allowed: "a path of a PEM file; empty: none",
+        about: "Certificates that are trusted beside those of the web.",
+        put: |local, text| {
+            local.feed.certificates = match text {
+                "" => None,
+                text => Some(path(text)?),
+            };
+            Some(())
+        },
+    },
+    Setting {
+        key: "feed.levels_max",
+        default: "1000",
+        allowed: "0 to 65536 levels; 0 keeps all that the venue sends",
+        about: "Levels a side that are kept of a book of another venue.",
+        put: |local, text| {
+            local.feed.levels_max = usize::try_from(whole(text, 0, 65_536)?).ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        key: "feed.log_segment_bytes",
+        default: "16777216",
+        allowed: "1048576 to 1073741824 bytes, a multiple of 4096",
+        about: "The size of a segment file of the feed's log.",
+        put: |local, text| {
+            let bytes = whole(text, MIB, GIB)?;
+            bytes.is_multiple_of(4 * KIB).then(|| local.feed.log_segment_bytes = bytes)
+        },
+    },
+    Setting {
+        key: "feed.log_bytes_max",
+        default: "268435456",
+        allowed: "2097152 to 1152921504606846976 bytes",
+        about: "What the feed's log takes; older segments are removed, two always stay.",
+        put: |local, text| {
+            whole(text, 2 * MIB, 1 << 60).map(|bytes| local.feed.log_bytes_max = bytes)
+        },
+    },
 ];
 
 fn path(text: &str) -> Option<PathBuf> {
@@ -550,6 +653,26 @@ fn cores(text: &str) -> Option<Vec<usize>> {
         cores.push(core);
     }
     Some(cores)
+}
+
+/// The items of a list, as the layers hand it over.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// A list of `VENUE:SYMBOL` or `VENUE=URL`, each once.
+fn feed_list(text: &str, between: char) -> Option<Vec<String>> {
+    let mut list: Vec<String> = Vec::new();
+    for item in items(text) {
+        let (venue, value) = item.split_once(between)?;
+        let is_known = feed::shell::venues::VENUE_NAMES.contains(&venue);
+        let is_plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_known || !is_plain || list.iter().any(|it| it == item) {
+            return None;
+        }
+        list.push(item.to_owned());
+    }
+    Some(list)
 }
 
 /// The settings on their way through the layers.
@@ -581,6 +704,7 @@ impl Layers {
             admin_token: None,
             gateway: gateway::Options::default(),
             replay_bytes_max: 0,
+            feed: FeedSettings::default(),
         };
         let mut layers = Layers { local, effective: Vec::with_capacity(SETTINGS.len()) };
         for setting in SETTINGS {

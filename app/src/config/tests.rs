@@ -153,8 +153,8 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
     check(
         "x = 1",
         "t.toml:1:1: unknown key `x` in the file; allowed: server, data, log, \
-         threads, limits, admin, history, venue, instrument, account, deposit, fees, rate_limit, \
-         risk",
+         threads, limits, admin, history, feed, venue, instrument, account, deposit, fees, \
+         rate_limit, risk",
     );
     check(
         "[log]\ndurability = \"fast\"",
@@ -476,6 +476,37 @@ fn files_that_the_configuration_names_are_read_beside_it() {
         "t.toml:3:12: info.json has no symbol C; allowed: A1"
     );
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_feed_is_configured_by_lists_of_venues() {
+    let text = "[feed]\nsources = [\"binance:BTCUSDT\", \"bitget:BTCUSDT\"]\n\
+                ws_urls = [\"binance=ws://127.0.0.1:1\"]\nlevels_max = 50\n\
+                proxy = \"http://me:secret@proxy:3128\"";
+    let config = parse(text, "t.toml").unwrap();
+    let feed = &config.local.feed;
+    assert_eq!(feed.sources, ["binance:BTCUSDT", "bitget:BTCUSDT"]);
+    assert_eq!(feed.ws_urls, ["binance=ws://127.0.0.1:1"]);
+    assert_eq!((feed.levels_max, feed.log_bytes_max), (50, 256 << 20));
+    assert_eq!(feed.proxy.as_deref(), Some("http://me:secret@proxy:3128"));
+    let mut out = Vec::new();
+    config.show(false, &mut out).unwrap();
+    let shown = String::from_utf8(out).unwrap();
+    assert!(shown.contains("feed.sources = [\"binance:BTCUSDT\", \"bitget:BTCUSDT\"]\n"));
+    assert!(shown.contains("feed.proxy = \"***\"\n") && !shown.contains("secret"), "{shown}");
+    for wrong in [
+        "sources = [\"BTCUSDT\"]",
+        "sources = [\"nowhere:BTCUSDT\"]",
+        "sources = [\"binance:\"]",
+        "sources = [\"binance:BTCUSDT\", \"binance:BTCUSDT\"]",
+        "ws_urls = [\"ws://127.0.0.1\"]",
+        "proxy = \"socks://127.0.0.1\"",
+        "log_segment_bytes = 4096",
+        "log_bytes_max = 4096",
+    ] {
+        let error = parse(&format!("[feed]\n{wrong}"), "t.toml").unwrap_err().to_string();
+        assert!(error.contains("is not allowed; allowed: "), "{wrong}: {error}");
+    }
 }
 
 #[test]

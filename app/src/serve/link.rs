@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gateway::link::Seer;
-use gateway::{Broken, Full, Host, Link, NodeState, Polled, Untold};
+use feed::log::FeedReader;
+use gateway::link::{FeedSeer, Seer};
+use gateway::{Broken, FeedLink, FeedPolled, Full, Host, Link, NodeState, Polled, Untold};
 use protocol::{ApiKey, Command, Origin, Stamp};
 use ring::rand::{SecureRandom, SystemRandom};
 use store::CursorKind;
@@ -47,6 +48,21 @@ impl Link for SlotLink {
 
     fn now(&self) -> Stamp {
         now()
+    }
+}
+
+/// The log of a feed on the same data folder, whoever writes it.
+pub(super) struct FeedLog(pub(super) FeedReader);
+
+impl FeedLink for FeedLog {
+    fn poll(&mut self, now: Stamp, records_max: usize, see: &mut FeedSeer<'_>) -> FeedPolled {
+        let polled = self.0.poll(now.0, records_max, see);
+        let feed::log::Polled { is_there, is_live, has_more, .. } = polled;
+        FeedPolled { is_there, is_live, has_more }
+    }
+
+    fn problem(&self) -> Option<&str> {
+        self.0.problem()
     }
 }
 

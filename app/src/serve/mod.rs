@@ -4,6 +4,7 @@
 //! thread "node"     sequencer, replication, engine (fused), or one thread each
 //! thread "gateway"  all sockets, the views, the admin API
 //! thread "bots"     the demo's bots, over the wire like anybody
+//! thread "feed"     books of other venues, if the configuration names some
 //! thread main       waits for signals, ends the others in order
 //! ```
 
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clients::bots::{BotOptions, BotSymbol, Rates};
+use feed::log::FeedReader;
 use gateway::core::{Core, Views};
 use gateway::{Alarm, Gateway, Options};
 use protocol::{Command, InstrumentDefinition, Price, Quantity, SCALE};
@@ -32,11 +34,12 @@ use tokio::sync::watch;
 use crate::cli;
 use crate::commands::{load, node_options, threads};
 use crate::config::{Config, VenueState, plan};
+use crate::feed::serving::{Keeper, Keeping};
 use crate::node::{Node, Readers, Running, Waker};
 use crate::seal::{Sealer, random_bytes};
 use crate::simulate::{Orders, venue};
 use crate::slot::Slot;
-use link::{Process, SlotLink};
+use link::{FeedLog, Process, SlotLink};
 use views::Rebuild;
 
 /// The slot of the start, which sets the venue up, and that of the gateway.
@@ -132,7 +135,14 @@ impl<'a> Start<'a> {
                 return Err(error);
             }
         };
-        self.attach(node, planned, recovered.sequence)
+        let feed = match Keeper::open(self.data(), &self.config.local.feed) {
+            Ok(feed) => feed,
+            Err(error) => {
+                node.close()?;
+                return Err(error);
+            }
+        };
+        self.attach(node, planned, recovered.sequence, feed)
     }
 
     /// What the venue is missing, keys of the demo included.
@@ -146,7 +156,13 @@ impl<'a> Start<'a> {
         Ok(Planned { venue, keys, sealer })
     }
 
-    fn attach(&self, mut node: Node, planned: Planned, from: u64) -> Result<Opened> {
+    fn attach(
+        &self,
+        mut node: Node,
+        planned: Planned,
+        from: u64,
+        feed: Option<Keeper>,
+    ) -> Result<Opened> {
         let readers = node.readers();
         let ring_bytes = usize::try_from(self.config.local.ring_bytes)?;
         let mut attach = |slot| {
@@ -155,7 +171,7 @@ impl<'a> Start<'a> {
             anyhow::Ok(slot)
         };
         let (admin, gateway) = (attach(ADMIN_SLOT)?, attach(GATEWAY_SLOT)?);
-        Ok(Opened { node, readers, admin, gateway, planned, from })
+        Ok(Opened { node, readers, admin, gateway, planned, from, feed })
     }
 
     /// The commands that bring the venue to the configuration.
@@ -185,6 +201,7 @@ struct Opened {
     gateway: Slot,
     planned: Planned,
     from: u64,
+    feed: Option<Keeper>,
 }
 
 /// Commands that the start proposes.
@@ -203,7 +220,7 @@ impl Opened {
         door: Door,
         orders: &Orders,
     ) -> Result<Serving> {
-        let Opened { node, readers, mut admin, mut gateway, planned, from } = self;
+        let Opened { node, readers, mut admin, mut gateway, planned, from, feed } = self;
         let Planned { venue, keys, sealer } = planned;
         let is_new_demo = !keys.is_empty();
         let alarm = Arc::new(Alarm::default());
@@ -250,7 +267,9 @@ impl Opened {
         let address = listener.local_addr()?;
         let (stop, stopping) = watch::channel(false);
         let host = Arc::clone(&views.host);
-        let core = Core::new(Box::new(SlotLink(slot)), views, options).map_err(|it| anyhow!(it))?;
+        let link = Box::new(SlotLink(slot));
+        let mut core = Core::new(link, views, options).map_err(|it| anyhow!(it))?;
+        core.follow_feed(Box::new(FeedLog(FeedReader::new(start.data()))));
         let gateway = Gateway::new(core, host, alarm, stopping);
         door.open()?;
         let thread = spawn("gateway", move || run_gateway(gateway, listener))?;
@@ -259,7 +278,8 @@ impl Opened {
             None => None,
         };
         let bots = keys.as_ref().map(|keys| start_bots(start, address, keys)).transpose()?;
-        Ok(Serving { running, gateway: thread, stop, bots, keys, address, is_new_demo })
+        let feed = feed.map(Keeper::start).transpose()?;
+        Ok(Serving { running, gateway: thread, stop, bots, feed, keys, address, is_new_demo })
     }
 }
 
@@ -371,6 +391,7 @@ struct Serving {
     gateway: JoinHandle<Result<Arc<Gateway>>>,
     stop: watch::Sender<bool>,
     bots: Option<Bots>,
+    feed: Option<Keeping>,
     keys: Option<demo::Keys>,
     address: SocketAddr,
     is_new_demo: bool,
@@ -459,6 +480,7 @@ impl Serving {
             bots.stop.send_replace(true);
             joined(bots.thread)
         });
+        let feed = self.feed.map_or(Ok(()), Keeping::stop);
         self.stop.send_replace(true);
         let gateway = joined(self.gateway);
         let mut node = self.running.stop()?;
@@ -473,6 +495,7 @@ impl Serving {
         drop(gateway);
         node.close()?;
         bots?;
+        feed?;
         eprintln!("outcry: stopped");
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Records: what decodes is what was encoded, to the byte.
 
+use protocol::RecordError::UnknownKind;
 use protocol::record::{RECORD_ALIGNMENT, RECORD_HEADER_LENGTH};
-use protocol::{Command, Event, RecordError, RecordView, Records};
+use protocol::{Command, Event, FeedEvent, RecordError, RecordView, Records};
 
 use crate::Target;
 use crate::feedback::note;
@@ -54,22 +55,28 @@ pub fn record(data: &[u8]) {
 
 fn decode(view: &RecordView<'_>) {
     let mut again = Vec::new();
-    match (Command::decode(view), Event::decode(view)) {
-        (Ok(command), Err(RecordError::UnknownKind { .. })) => {
+    let decoded = (Command::decode(view), Event::decode(view), FeedEvent::decode(view));
+    match decoded {
+        (Ok(command), Err(UnknownKind { .. }), Err(UnknownKind { .. })) => {
             assert_eq!(command.kind(), view.kind);
             command.encode(&mut again);
         }
-        (Err(RecordError::UnknownKind { .. }), Ok(event)) => {
+        (Err(UnknownKind { .. }), Ok(event), Err(UnknownKind { .. })) => {
             assert_eq!(event.kind(), view.kind);
             event.encode(&mut again);
         }
-        (Err(command), Err(event)) => {
+        (Err(UnknownKind { .. }), Err(UnknownKind { .. }), Ok(event)) => {
+            assert_eq!(event.kind(), view.kind);
+            event.encode(&mut again);
+        }
+        (Err(command), Err(event), Err(feed)) => {
             note(("refused", Command::kind_name(view.kind), Event::kind_name(view.kind)));
-            assert_eq!(error_place(command), view.offset);
-            assert_eq!(error_place(event), view.offset);
+            for error in [command, event, feed] {
+                assert_eq!(error_place(error), view.offset);
+            }
             return;
         }
-        both => panic!("a record of both sums: {both:?}"),
+        several => panic!("a record of several sums: {several:?}"),
     }
     note(("taken", view.kind));
     assert_eq!(again, view.bytes, "kind {:#06x} has a second way to be written", view.kind);

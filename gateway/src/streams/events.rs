@@ -212,7 +212,8 @@ pub(super) fn parse_names(streams: &[String], streams_max: usize) -> Result<Vec<
 pub(super) fn symbol_of(name: &Name) -> Option<&str> {
     match name.stream.as_ref()? {
         Stream::Of { symbol, .. } => Some(symbol),
-        Stream::Market(_) => None,
+        // Another venue may have it although we do not, now or later.
+        Stream::Market(_) | Stream::Venues { .. } => None,
     }
 }
 

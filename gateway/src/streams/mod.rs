@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use marketdata::{Instrument, Market};
+use marketdata::{FeedSource, Instrument, Market};
 use protocol::event::InstrumentDefined;
 use protocol::{Event, InstrumentId, MILLISECOND_NS, SECOND_NS, Sequence, Stamp};
 
 use crate::error::ApiError;
+use crate::feed::{FeedView, own};
 use crate::gateway::Gateway;
 use crate::json::{Json, TimeUnit};
 use crate::options::Options;
@@ -29,6 +30,7 @@ mod payload;
 pub mod socket;
 #[cfg(test)]
 mod tests;
+mod venue_feed;
 
 pub use audience::ConnectionId;
 pub use control::{Control, Refusal, Request, parse_control};
@@ -43,7 +45,8 @@ use events::{Backlog, End, EventQueue, Listening, symbol_of};
 use feed::{Elapsed, Feed};
 use history::Records;
 use market_feed::MarketFeed;
-use name::{MarketTopic, Topic};
+use name::{MarketTopic, Topic, VenueTopic};
+use venue_feed::VenueFeed;
 
 /// Nothing is sent on the beat of less than this.
 const BEAT_NS: u64 = 100 * MILLISECOND_NS;
@@ -57,6 +60,7 @@ enum Source {
     Awaited(Box<str>),
     Of(InstrumentId, Topic),
     Market(MarketTopic),
+    Venues(Box<str>, VenueTopic),
 }
 
 /// One connection and what it listens to.
@@ -94,6 +98,12 @@ pub struct Streams {
     /// Places in `feeds` that have some.
     active: BTreeSet<usize>,
     market_feeds: Vec<MarketFeed>,
+    /// By symbol and topic; each has its own in it.
+    venue_feeds: Vec<VenueFeed>,
+    /// Instruments whose books changed since the streams over venues were looked at.
+    own_changed: BTreeSet<InstrumentId>,
+    /// The newest time of the feed.
+    feed_now: Stamp,
     /// Names of instruments that are not defined yet, by symbol.
     awaited: HashMap<Box<str>, Vec<(ConnectionId, Arc<str>)>>,
     /// Instruments of this command's events.
@@ -114,6 +124,9 @@ impl Streams {
             feeds: Vec::new(),
             active: BTreeSet::new(),
             market_feeds: Vec::new(),
+            venue_feeds: Vec::new(),
+            own_changed: BTreeSet::new(),
+            feed_now: Stamp(0),
             awaited: HashMap::new(),
             touched: Vec::new(),
             stopped: None,
@@ -127,13 +140,15 @@ impl Streams {
     pub fn begin(&mut self, now: Stamp, sequence: Sequence) {
         (self.now, self.publisher.sequence) = (now, sequence);
         let feeds = self.feeds.iter_mut().flatten().map(|feed| &mut feed.audience);
-        let audiences = feeds.chain(self.market_feeds.iter_mut().map(|feed| &mut feed.audience));
+        let audiences = feeds
+            .chain(self.market_feeds.iter_mut().map(|feed| &mut feed.audience))
+            .chain(self.venue_feeds.iter_mut().map(|feed| &mut feed.audience));
         audiences.for_each(|audience| audience.begin(sequence));
     }
 
     /// A command begins; its events are not in the market yet. Sends what was due at every boundary
     /// up to `now`, as of the boundary.
-    pub fn advance(&mut self, now: Stamp, sequence: Sequence, market: &Market) {
+    pub fn advance(&mut self, now: Stamp, sequence: Sequence, market: &Market, view: &FeedView) {
         if self.publisher.sequence == Sequence::NONE {
             self.begin(now, Sequence(sequence.0.saturating_sub(1)));
         }
@@ -152,10 +167,51 @@ impl Streams {
         for feed in &mut self.market_feeds {
             feed.pass(elapsed, market, &mut self.publisher);
         }
+        self.tell_own_changed(market);
+        for feed in &mut self.venue_feeds {
+            let own = own(market, &feed.symbol);
+            feed.pass_own(elapsed, own, view, &mut self.publisher);
+        }
         if elapsed.first(SECOND_NS).is_some() {
             self.forget();
         }
     }
+
+    fn tell_own_changed(&mut self, market: &Market) {
+        let changed = std::mem::take(&mut self.own_changed);
+        for instrument in changed.into_iter().filter_map(|id| market.instrument(id)) {
+            let symbol = instrument.symbol().to_lowercase();
+            let feeds = self.venue_feeds.iter_mut().filter(|feed| *feed.symbol == *symbol);
+            feeds.for_each(VenueFeed::own_changed);
+        }
+    }
+
+    // Following a feed.
+
+    /// A source of a feed shows something else, or goes.
+    pub fn source_changed(&mut self, source: &FeedSource) {
+        if self.venue_feeds.is_empty() {
+            return;
+        }
+        let (id, symbol) = (source.definition().source, source.symbol().to_lowercase());
+        for feed in self.venue_feeds.iter_mut().filter(|feed| *feed.symbol == *symbol) {
+            feed.source_changed(id);
+        }
+    }
+
+    /// Everything that a feed has published up to `now` is in the view: sends what is due.
+    pub fn advance_feeds(&mut self, now: Stamp, market: &Market, view: &FeedView) {
+        // No boundary lies before the first look.
+        let before = if self.feed_now == Stamp(0) { now } else { self.feed_now };
+        let elapsed = Elapsed { before, now: now.max(before) };
+        self.feed_now = elapsed.now;
+        for feed in &mut self.venue_feeds {
+            let own = own(market, &feed.symbol);
+            feed.pass_sources(elapsed, own, view, &mut self.publisher);
+        }
+    }
+
+    // Following the event log.
 
     /// One event of the command, after the market has taken it.
     pub fn apply(&mut self, event: &Event, stamp: Stamp, sequence: Sequence, market: &Market) {
@@ -178,6 +234,9 @@ impl Streams {
             }
             Event::BookChanged(change) => {
                 let id = change.instrument;
+                if !self.venue_feeds.is_empty() {
+                    self.own_changed.insert(id);
+                }
                 self.market_feeds.iter_mut().for_each(|feed| feed.book_changed(id));
                 if let Some(feeds) = feeds_mut(&mut self.feeds, id) {
                     feeds.iter_mut().for_each(|feed| feed.book_changed(change));
@@ -232,7 +291,7 @@ impl Streams {
     }
 
     fn is_idle(&self) -> bool {
-        self.active.is_empty() && self.market_feeds.is_empty()
+        self.active.is_empty() && self.market_feeds.is_empty() && self.venue_feeds.is_empty()
     }
 
     fn touch(&mut self, id: InstrumentId) {
@@ -243,13 +302,14 @@ impl Streams {
 
     /// Drops recordings that nobody came back for, and feeds that have nobody left.
     fn forget(&mut self) {
-        let Streams { feeds, active, publisher, now, market_feeds, .. } = self;
+        let Streams { feeds, active, publisher, now, market_feeds, venue_feeds, .. } = self;
         active.retain(|place| {
             let Some(feeds) = feeds.get_mut(*place) else { return false };
             feeds.retain_mut(|feed| is_wanted(&mut feed.audience, publisher, *now));
             !feeds.is_empty()
         });
         market_feeds.retain_mut(|feed| is_wanted(&mut feed.audience, publisher, *now));
+        venue_feeds.retain_mut(|feed| is_wanted(&mut feed.audience, publisher, *now));
     }
 
     fn instrument_defined(&mut self, defined: &InstrumentDefined, market: &Market) {
@@ -368,7 +428,8 @@ impl Streams {
         });
         let (sequence, now) = (self.publisher.sequence, self.now);
         for (form, source) in forms {
-            let audience = audience_mut(&mut self.feeds, &mut self.market_feeds, source);
+            let feeds = (&mut *self.feeds, &mut *self.market_feeds, &mut *self.venue_feeds);
+            let audience = audience_mut(feeds, source);
             let Some(audience) = audience else { continue };
             let before = Form { is_combined: !is_combined, ..form.clone() };
             audience.join(form, id, connection.sink.clone(), sequence);
@@ -410,6 +471,19 @@ impl Streams {
                     feed.audience.join(form, id, sink, sequence);
                 }
             }
+            Source::Venues(symbol, topic) => {
+                let feeds = &mut self.venue_feeds;
+                let at = feeds
+                    .binary_search_by(|feed| (&feed.symbol, feed.topic).cmp(&(&symbol, topic)));
+                let at = at.unwrap_or_else(|at| {
+                    feeds.insert(at, VenueFeed::new(&symbol, topic));
+                    at
+                });
+                if let Some(feed) = feeds.get_mut(at) {
+                    feed.greet();
+                    feed.audience.join(form, id, sink, sequence);
+                }
+            }
         }
     }
 
@@ -439,7 +513,8 @@ impl Streams {
             }
         }
         let form = connection.form(name);
-        if let Some(audience) = audience_mut(&mut self.feeds, &mut self.market_feeds, &source) {
+        let feeds = (&mut *self.feeds, &mut *self.market_feeds, &mut *self.venue_feeds);
+        if let Some(audience) = audience_mut(feeds, &source) {
             audience.leave(&form, id, self.now);
             if audience.is_empty() {
                 self.remove(&source);
@@ -460,6 +535,9 @@ impl Streams {
                 }
             }
             Source::Market(topic) => self.market_feeds.retain(|feed| feed.topic != *topic),
+            Source::Venues(symbol, topic) => {
+                self.venue_feeds.retain(|feed| (&feed.symbol, &feed.topic) != (symbol, topic));
+            }
         }
     }
 
@@ -555,13 +633,19 @@ impl Streams {
                 let feed = self.market_feeds.iter().find(|feed| feed.topic == *topic)?;
                 Some(&feed.audience)
             }
+            Source::Venues(symbol, topic) => {
+                let is_it = |feed: &&VenueFeed| (&feed.symbol, &feed.topic) == (symbol, topic);
+                self.venue_feeds.iter().find(is_it).map(|feed| &feed.audience)
+            }
         }
     }
 }
 
+/// Those of instruments, of the whole market, and over venues.
+type AllFeeds<'a> = (&'a mut [Vec<Feed>], &'a mut [MarketFeed], &'a mut [VenueFeed]);
+
 fn audience_mut<'a>(
-    feeds: &'a mut [Vec<Feed>],
-    market_feeds: &'a mut [MarketFeed],
+    (feeds, market_feeds, venue_feeds): AllFeeds<'a>,
     source: &Source,
 ) -> Option<&'a mut Audience> {
     match source {
@@ -574,6 +658,10 @@ fn audience_mut<'a>(
         Source::Market(topic) => {
             let feed = market_feeds.iter_mut().find(|feed| feed.topic == *topic)?;
             Some(&mut feed.audience)
+        }
+        Source::Venues(symbol, topic) => {
+            let is_it = |feed: &&mut VenueFeed| (&feed.symbol, &feed.topic) == (symbol, topic);
+            venue_feeds.iter_mut().find(is_it).map(|feed| &mut feed.audience)
         }
     }
 }
@@ -601,6 +689,7 @@ fn source_of(name: &Name, market: &Market) -> Source {
     match &name.stream {
         None => Source::Silent,
         Some(Stream::Market(topic)) => Source::Market(*topic),
+        Some(Stream::Venues { symbol, topic }) => Source::Venues(symbol.clone(), *topic),
         Some(Stream::Of { symbol, topic }) => match find(symbol, market) {
             Some(instrument) => Source::Of(instrument.id, *topic),
             None => Source::Awaited(symbol.clone()),

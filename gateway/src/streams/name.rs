@@ -277,6 +277,34 @@ impl fmt::Display for MarketTopic {
     }
 }
 
+/// What a stream over all venues that have a symbol tells. *Ours*.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum VenueTopic {
+    /// Order book imbalance, a message for each venue.
+    Imbalance,
+    /// One book over all venues.
+    Consolidated,
+}
+
+impl VenueTopic {
+    fn parse(text: &str) -> Option<VenueTopic> {
+        match text {
+            "obi" => Some(VenueTopic::Imbalance),
+            "consolidated" => Some(VenueTopic::Consolidated),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for VenueTopic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            VenueTopic::Imbalance => "obi",
+            VenueTopic::Consolidated => "consolidated",
+        })
+    }
+}
+
 /// A stream that has messages.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Stream {
@@ -286,6 +314,12 @@ pub enum Stream {
         topic: Topic,
     },
     Market(MarketTopic),
+    /// The symbol need not be one of ours.
+    Venues {
+        /// As in the name: in small letters.
+        symbol: Box<str>,
+        topic: VenueTopic,
+    },
 }
 
 impl Stream {
@@ -294,7 +328,11 @@ impl Stream {
             return MarketTopic::parse(market).map(Stream::Market);
         }
         let (symbol, topic) = text.split_once('@')?;
-        Some(Stream::Of { symbol: symbol.into(), topic: Topic::parse(topic)? })
+        let symbol = symbol.into();
+        if let Some(topic) = VenueTopic::parse(topic) {
+            return Some(Stream::Venues { symbol, topic });
+        }
+        Some(Stream::Of { symbol, topic: Topic::parse(topic)? })
     }
 }
 
@@ -303,6 +341,7 @@ impl fmt::Display for Stream {
         match self {
             Stream::Of { symbol, topic } => write!(f, "{symbol}@{topic}"),
             Stream::Market(topic) => write!(f, "{topic}"),
+            Stream::Venues { symbol, topic } => write!(f, "{symbol}@{topic}"),
         }
     }
 }
@@ -369,6 +408,10 @@ mod tests {
             .collect();
         streams.push(Stream::Market(MarketTopic::BookTickers));
         streams.extend(kinds.iter().map(|kind| Stream::Market(MarketTopic::Tickers(*kind))));
+        streams.extend(
+            [VenueTopic::Imbalance, VenueTopic::Consolidated]
+                .map(|topic| Stream::Venues { symbol: "btcusdt".into(), topic }),
+        );
         for stream in streams {
             assert_eq!(parsed(&stream.to_string()).as_ref(), Some(&stream), "{stream}");
         }
@@ -405,6 +448,7 @@ mod tests {
             "btcusdt",
             "btcusdt@referencePrice@1000ms",
             "btcusdt@blockTrade",
+            "btcusdt@obi@100ms",
             "btcusdt@depth7",
             "btcusdt@depth@250ms",
             "btcusdt@kline_1H",

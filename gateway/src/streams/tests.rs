@@ -17,6 +17,7 @@ mod depth;
 mod payloads;
 mod resume;
 mod subscriptions;
+mod venues;
 
 /// 2023-11-14T22:13:20Z.
 const BEGIN: u64 = 1_700_000_000_000_000_000;
@@ -55,7 +56,7 @@ impl Venue {
     fn command(&mut self, later: u64, events: &[Event]) {
         self.sequence = self.sequence.next();
         self.now = Stamp(self.now.0 + later);
-        self.streams.advance(self.now, self.sequence, &self.market);
+        self.streams.advance(self.now, self.sequence, &self.market, &FeedView::default());
         for event in events {
             self.market.apply(event, self.now);
             self.streams.apply(event, self.now, self.sequence, &self.market);

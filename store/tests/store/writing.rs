@@ -56,7 +56,7 @@ fn frames_of_every_kind_keep_their_fields() {
     let disk = SimDisk::new();
     let options = LogOptions { kind: LogKind::Commands, ..options() };
     let (mut writer, _) = open_with(&disk, &options).unwrap();
-    let kinds = [FrameKind::Commands, FrameKind::Empty, FrameKind::Configuration];
+    let kinds = [FrameKind::Commands, FrameKind::Empty, FrameKind::Configuration, FrameKind::Feed];
     for kind in kinds {
         let meta = store::FrameMeta { kind, flags: FrameFlags(0x8001), term: 5, ..meta(7) };
         writer.append(&meta, &[]);
@@ -69,6 +69,28 @@ fn frames_of_every_kind_keep_their_fields() {
         let meta = store::FrameMeta { kind, flags: FrameFlags(0x8001), term: 5, ..meta(7) };
         assert_eq!((header.meta(), header.index, header.length), (meta, index, 64));
     }
+}
+
+#[test]
+fn a_segment_is_begun_when_asked_for_but_never_an_empty_one() {
+    let disk = SimDisk::new();
+    let (mut writer, _) = open(&disk).unwrap();
+    let whole = writer.room();
+    writer.roll();
+    assert_eq!(writer.room(), whole);
+    writer.append(&meta(1), &[1; 16]);
+    assert_eq!(writer.room(), whole - 80);
+    writer.roll();
+    let end = writer.append(&meta(2), &[2; 16]);
+    assert_eq!((writer.room(), writer.write().unwrap()), (whole - 80, end));
+    let firsts: Vec<u64> = inspect(disk.shared().as_ref(), folder())
+        .unwrap()
+        .segments
+        .into_iter()
+        .map(|segment| segment.header.unwrap().first_position)
+        .collect();
+    assert_eq!(firsts, [0, 80]);
+    assert_eq!(read_all(disk.shared(), end).unwrap().len(), 2);
 }
 
 #[test]

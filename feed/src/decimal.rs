@@ -1,0 +1,200 @@
+//! Decimal text as whole numbers: digits and places, exactly as written, and counts at a scale.
+
+use protocol::feed::FEED_SCALE_MAX;
+use std::fmt;
+
+/// The most digits that one number may have.
+pub const DIGITS_MAX: usize = 38;
+
+/// Powers of ten that fit; the index is the exponent.
+const POWERS: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
+/// 10^`exponent`; at most 10^19.
+pub fn power(exponent: u8) -> Option<u64> {
+    POWERS.get(usize::from(exponent)).copied()
+}
+
+/// `digits` × 10^-`places`, with the trailing zeros that were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Decimal {
+    pub digits: u128,
+    pub places: u8,
+}
+
+/// Why a number is no count at a scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misfit {
+    /// It needs this many places: more than the scale has, and no more than a scale may have.
+    Wider(u8),
+    /// It needs more places than a scale may have.
+    TooLong(u8),
+    /// Its count does not fit.
+    TooLarge,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Misfit::Wider(places) => write!(out, "{places} decimal places are needed"),
+            Misfit::TooLong(places) => {
+                write!(out, "{places} decimal places, and a book has at most {FEED_SCALE_MAX}")
+            }
+            Misfit::TooLarge => write!(out, "the number is too large for its scale"),
+        }
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+impl Decimal {
+    /// Reads `12`, `0.50`. Nothing else is a number here: no sign, no exponent, no leading zero
+    /// before a digit, no bare point, at most [`DIGITS_MAX`] digits.
+    pub fn parse(text: &[u8]) -> Option<Decimal> {
+        let (decimal, length) = Decimal::take(text)?;
+        (length == text.len()).then_some(decimal)
+    }
+
+    /// The number at the beginning of `text`, and its length; stops before what is no part of it.
+    #[inline(always)]
+    pub(crate) fn take(text: &[u8]) -> Option<(Decimal, usize)> {
+        let (mut digits, mut at) = (0_u64, 0);
+        let mut point = None;
+        while let Some(&byte) = text.get(at) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit < 10 {
+                digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
+            } else if byte == b'.' && point.is_none() && at > 0 {
+                point = Some(at);
+            } else {
+                break;
+            }
+            at += 1;
+        }
+        let places = match point {
+            Some(point) => at - point - 1,
+            None => 0,
+        };
+        let leading_zero = text.first() == Some(&b'0') && at > 1 && point != Some(1);
+        if at == 0 || leading_zero || (point.is_some() && places == 0) {
+            return None;
+        }
+        // 19 digits always fit.
+        if at <= 19 {
+            return Some((Decimal { digits: u128::from(digits), places: places as u8 }, at));
+        }
+        Decimal::long(text.get(..at)?, places).map(|decimal| (decimal, at))
+    }
+
+    /// What `take` has found to be digits and at most one point.
+    #[cold]
+    fn long(text: &[u8], places: usize) -> Option<Decimal> {
+        if text.len() > DIGITS_MAX {
+            return None;
+        }
+        let digits = text.iter().filter(|&&byte| byte != b'.');
+        let digits = digits.fold(0_u128, |sum, byte| sum * 10 + u128::from(byte - b'0'));
+        Some(Decimal { digits, places: places as u8 })
+    }
+
+    /// The count of 10^-`scale`. Zeros at the end need no places.
+    #[inline(always)]
+    pub fn at_scale(self, scale: u8) -> Result<u128, Misfit> {
+        if let Some(missing) = scale.checked_sub(self.places)
+            && let Some(power) = power(missing)
+        {
+            return match u64::try_from(self.digits) {
+                Ok(digits) => Ok(u128::from(digits) * u128::from(power)),
+                Err(_) => self.digits.checked_mul(u128::from(power)).ok_or(Misfit::TooLarge),
+            };
+        }
+        self.shortened(scale)
+    }
+
+    #[cold]
+    fn shortened(self, scale: u8) -> Result<u128, Misfit> {
+        let Decimal { mut digits, mut places } = self;
+        while places > scale && digits % 10 == 0 {
+            digits /= 10;
+            places -= 1;
+        }
+        match places {
+            _ if places <= scale => Decimal { digits, places }.at_scale(scale),
+            _ if places <= FEED_SCALE_MAX => Err(Misfit::Wider(places)),
+            _ => Err(Misfit::TooLong(places)),
+        }
+    }
+
+    /// As [`Decimal::at_scale`], for prices.
+    #[inline(always)]
+    pub fn price_at_scale(self, scale: u8) -> Result<u64, Misfit> {
+        u64::try_from(self.at_scale(scale)?).map_err(|_| Misfit::TooLarge)
+    }
+
+    pub fn is_zero(self) -> bool {
+        self.digits == 0
+    }
+}
+
+/// As it was written: a digit before the point, all places.
+impl fmt::Display for Decimal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_count(out, self.digits, self.places)
+    }
+}
+
+/// A count of 10^-`places` as text with all its places.
+pub fn write_count(out: &mut impl fmt::Write, digits: u128, places: u8) -> fmt::Result {
+    if places == 0 {
+        return write!(out, "{digits}");
+    }
+    let width = usize::from(places) + 1;
+    let text = format!("{digits:0width$}");
+    let (whole, part) = text.split_at(text.len() - usize::from(places));
+    write!(out, "{whole}.{part}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_written_or_refused() {
+        for text in ["0", "7", "0.50", "61837.63000000", "0.00003505", "12345678901234567890.125"] {
+            assert_eq!(Decimal::parse(text.as_bytes()).unwrap().to_string(), text);
+        }
+        let long = "9".repeat(DIGITS_MAX + 1);
+        for text in
+            ["", ".", ".5", "5.", "00", "01.5", "-1", "+1", "1e5", "1.2.3", " 1", "1 ", "x", &long]
+        {
+            assert_eq!(Decimal::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_count_takes_no_place_for_zeros_at_the_end() {
+        #[track_caller]
+        fn check(text: &str, scale: u8, expected: Result<u128, Misfit>) {
+            assert_eq!(
+                Decimal::parse(text.as_bytes()).unwrap().at_scale(scale),
+                expected,
+                "{text}"
+            );
+        }
+        check("2674.24", 8, Ok(267_424_000_000));
+        check("0.000011311", 8, Err(Misfit::Wider(9)));
+        check("0.000011311", 9, Ok(11_311));
+        check("0.500000000000000", 8, Ok(50_000_000));
+        check("0.0000000000001", 12, Err(Misfit::TooLong(13)));
+        check("99999999999999999999999999999999999999", 12, Err(Misfit::TooLarge));
+        let price = Decimal::parse(b"200000000000").unwrap();
+        assert_eq!(price.price_at_scale(8), Err(Misfit::TooLarge));
+    }
+}
