@@ -11,7 +11,7 @@ fn captures() -> PathBuf {
 }
 
 /// The file, if it is there.
-fn recording(name: &str) -> Option<PathBuf> {
+pub(crate) fn recording(name: &str) -> Option<PathBuf> {
     let path = captures().join(name);
     let found = path.is_file().then_some(path);
     if found.is_none() {

@@ -8,6 +8,7 @@ mod crash;
 mod determinism;
 mod explain;
 mod faults;
+mod feed_captures;
 mod format;
 mod golden;
 mod model;

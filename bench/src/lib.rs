@@ -5,6 +5,7 @@
 
 pub mod book;
 pub mod engine_bench;
+pub mod feed_bench;
 pub mod figures;
 pub mod gateway_bench;
 pub mod machine;

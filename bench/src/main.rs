@@ -1,5 +1,5 @@
-//! `bench engine`, `bench pipeline`, `bench gateway`: figures of the engine alone, of the path
-//! behind the ring, and of the exchange as a client sees it.
+//! `bench engine`, `bench pipeline`, `bench gateway`, `bench feed`: figures of the engine alone, of
+//! the path behind the ring, of the exchange as a client sees it, and of a feed's books.
 #![allow(clippy::print_stdout, reason = "a tool talks to its terminal")]
 
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use app::node::Waiting;
 use bench::gateway_bench::{self, Part};
 use bench::workload::{FULL_SIZE, Mix, Workload};
-use bench::{Result, engine_bench, pipeline_bench};
+use bench::{Result, engine_bench, feed_bench, pipeline_bench};
 use clap::{Parser, ValueEnum};
 use replication::Durability;
 
@@ -61,6 +61,8 @@ enum Arguments {
         #[arg(long, default_value_t = 1_000)]
         subscribers: usize,
     },
+    /// Recorded messages of a venue through parse, book and imbalances
+    Feed(feed_bench::Arguments),
     /// The server of the gateway bench
     #[command(hide = true)]
     Serve {
@@ -118,6 +120,7 @@ fn run(arguments: Arguments) -> Result<()> {
     let tell = &mut |line: &str| println!("{line}");
     match arguments {
         Arguments::Engine(arguments) => engine_bench::run(&arguments, Vec::new(), tell),
+        Arguments::Feed(arguments) => feed_bench::run(&arguments, tell),
         Arguments::Pipeline {
             commands,
             latency,

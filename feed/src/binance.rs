@@ -155,11 +155,13 @@ impl Venue for Binance {
     fn read(&self, bytes: &[u8], read: &mut Read) -> Result<()> {
         read.clear();
         let mut scan = Scan::new(bytes);
-        let mut fields = Fields::default();
-        match scan.peek() {
-            Some(b'[') => scan.skip()?,
-            _ => fields.scan(&mut scan, true, read)?,
-        }
+        let mut fields = match scan.peek() {
+            Some(b'[') => {
+                scan.skip()?;
+                Fields::default()
+            }
+            _ => Fields::enveloped(&mut scan, read)?,
+        };
         scan.end()?;
         if let Some(item) = fields.item().map_err(|what| scan.error(what))? {
             read.items.push(item);
@@ -170,8 +172,7 @@ impl Venue for Binance {
     fn read_snapshot(&self, bytes: &[u8], read: &mut Read) -> Result<()> {
         read.clear();
         let mut scan = Scan::new(bytes);
-        let mut fields = Fields::default();
-        fields.scan(&mut scan, false, read)?;
+        let mut fields = Fields::scan(&mut scan, read)?;
         scan.end()?;
         let snapshot = fields.snapshot().map_err(|what| scan.error(what))?;
         read.items.push(Item::Depth(snapshot));
@@ -230,8 +231,9 @@ struct Fields<'a> {
     last: Option<u64>,
     previous: Option<u64>,
     snapshot: Option<u64>,
-    bids: Option<Range<usize>>,
-    asks: Option<Range<usize>>,
+    /// Levels of an update, and of a snapshot.
+    changed: (Option<Range<usize>>, Option<Range<usize>>),
+    whole: (Option<Range<usize>>, Option<Range<usize>>),
     bid: (Option<Decimal>, Option<Decimal>),
     ask: (Option<Decimal>, Option<Decimal>),
     trade: Option<u64>,
@@ -244,11 +246,27 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn scan(&mut self, scan: &mut Scan<'a>, is_outer: bool, read: &mut Read) -> Result<()> {
+    /// A message, with `{"stream":…,"data":{…}}` around it or without.
+    fn enveloped(scan: &mut Scan<'a>, read: &mut Read) -> Result<Fields<'a>> {
+        let mut outer = Fields::default();
+        let mut inner = None;
         scan.object(|name, scan| match (name, scan.peek()) {
-            (b"data", Some(b'{')) if is_outer => self.scan(scan, false, read),
-            _ => self.field(name, scan, read),
+            (b"data", Some(b'{')) => {
+                inner = Some(Fields::scan(scan, read)?);
+                Ok(())
+            }
+            _ => outer.field(name, scan, read),
+        })?;
+        Ok(match inner {
+            Some(inner) => Fields { stream: outer.stream, ..inner },
+            None => outer,
         })
+    }
+
+    fn scan(scan: &mut Scan<'a>, read: &mut Read) -> Result<Fields<'a>> {
+        let mut fields = Fields::default();
+        scan.object(|name, scan| fields.field(name, scan, read))?;
+        Ok(fields)
     }
 
     fn field(&mut self, name: &[u8], scan: &mut Scan<'a>, read: &mut Read) -> Result<()> {
@@ -260,13 +278,20 @@ impl<'a> Fields<'a> {
             (b"U", _) => self.first = scan.maybe(Scan::whole)?,
             (b"u", _) => self.last = scan.maybe(Scan::whole)?,
             (b"pu", _) => self.previous = scan.maybe(Scan::whole)?,
-            (b"b" | b"bids", Some(b'[')) => self.bids = Some(scan.levels(levels)?),
-            (b"a" | b"asks", Some(b'[')) => self.asks = Some(scan.levels(levels)?),
-            (b"b", Some(b'"')) => self.bid.0 = scan.maybe(Scan::decimal)?,
+            (b"b", Some(b'[')) => self.changed.0 = Some(scan.levels(levels)?),
+            (b"a", Some(b'[')) => self.changed.1 = Some(scan.levels(levels)?),
+            (b"bids", _) => self.whole.0 = scan.maybe(|scan| scan.levels(levels))?,
+            (b"asks", _) => self.whole.1 = scan.maybe(|scan| scan.levels(levels))?,
+            (b"b", Some(b'"')) => {
+                (self.changed.0, self.bid.0) = (None, scan.maybe(Scan::decimal)?);
+            }
+            (b"a", Some(b'"')) => {
+                (self.changed.1, self.ask.0) = (None, scan.maybe(Scan::decimal)?);
+            }
             (b"B", Some(b'"')) => self.bid.1 = scan.maybe(Scan::decimal)?,
-            (b"a", Some(b'"')) => self.ask.0 = scan.maybe(Scan::decimal)?,
             (b"A", Some(b'"')) => self.ask.1 = scan.maybe(Scan::decimal)?,
-            (b"a", _) => self.aggregate = scan.maybe(Scan::whole)?,
+            (b"a", _) => (self.changed.1, self.aggregate) = (None, scan.maybe(Scan::whole)?),
+            (b"b", _) => (self.changed.0, ()) = (None, scan.skip()?),
             (b"t", _) => self.trade = scan.maybe(Scan::whole)?,
             (b"p", _) => self.price = scan.maybe(Scan::decimal)?,
             (b"q", _) => self.quantity = scan.maybe(Scan::decimal)?,
@@ -274,7 +299,7 @@ impl<'a> Fields<'a> {
             (b"lastUpdateId", _) => self.snapshot = scan.maybe(Scan::whole)?,
             (b"stream", _) => self.stream = scan.maybe(Scan::text)?,
             (b"msg", _) => self.message = scan.maybe(Scan::text)?,
-            (b"error", Some(b'{')) => return self.scan(scan, false, read),
+            (b"error", Some(b'{')) => self.message = Fields::scan(scan, read)?.message,
             (b"result", _) => (self.is_answer, ()) = (true, scan.skip()?),
             _ => scan.skip()?,
         }
@@ -336,8 +361,8 @@ impl<'a> Fields<'a> {
             previous: self.previous,
             event_ms: self.event_ms.unwrap_or(0),
             checksum: None,
-            bids: self.bids.take().ok_or("no bids")?,
-            asks: self.asks.take().ok_or("no asks")?,
+            bids: self.changed.0.take().ok_or("no bids")?,
+            asks: self.changed.1.take().ok_or("no asks")?,
         })
     }
 
@@ -351,8 +376,8 @@ impl<'a> Fields<'a> {
             previous: None,
             event_ms: self.event_ms.unwrap_or(0),
             checksum: None,
-            bids: self.bids.take().ok_or("no bids")?,
-            asks: self.asks.take().ok_or("no asks")?,
+            bids: self.whole.0.take().ok_or("no bids")?,
+            asks: self.whole.1.take().ok_or("no asks")?,
         })
     }
 

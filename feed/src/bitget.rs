@@ -228,6 +228,7 @@ impl<'a> Message<'a> {
                 (b"arg", Some(b'{')) => self.argument(scan)?,
                 (b"data", Some(b'[')) => {
                     self.has_data = true;
+                    read.clear();
                     scan.array(|scan| entry(scan, read))?;
                 }
                 _ => scan.skip()?,
@@ -393,17 +394,17 @@ impl Entry {
         levels: &mut Vec<crate::adapter::ReadLevel>,
     ) -> Result<Option<Item>> {
         scan.object(|name, scan| {
-            match (name, scan.peek()) {
-                (b"bids" | b"b", Some(b'[')) => self.bids = Some(scan.levels(levels)?),
-                (b"asks" | b"a", Some(b'[')) => self.asks = Some(scan.levels(levels)?),
-                (b"checksum", _) => self.checksum = scan.maybe(Scan::signed)?,
-                (b"seq", _) => self.sequence = scan.maybe(Scan::whole)?,
-                (b"pseq", _) => self.previous = scan.maybe(Scan::whole)?,
-                (b"ts" | b"T", _) => self.event_ms = scan.maybe(Scan::whole)?,
-                (b"tradeId" | b"i", _) => self.id = scan.maybe(Scan::whole)?,
-                (b"price" | b"p", _) => self.price = scan.maybe(Scan::decimal)?,
-                (b"size" | b"v", _) => self.quantity = scan.maybe(Scan::decimal)?,
-                (b"side" | b"S", _) => {
+            match name {
+                b"bids" | b"b" => self.bids = scan.maybe(|scan| scan.levels(levels))?,
+                b"asks" | b"a" => self.asks = scan.maybe(|scan| scan.levels(levels))?,
+                b"checksum" => self.checksum = scan.maybe(Scan::signed)?,
+                b"seq" => self.sequence = scan.maybe(Scan::whole)?,
+                b"pseq" => self.previous = scan.maybe(Scan::whole)?,
+                b"ts" | b"T" => self.event_ms = scan.maybe(Scan::whole)?,
+                b"tradeId" | b"i" => self.id = scan.maybe(Scan::whole)?,
+                b"price" | b"p" => self.price = scan.maybe(Scan::decimal)?,
+                b"size" | b"v" => self.quantity = scan.maybe(Scan::decimal)?,
+                b"side" | b"S" => {
                     self.taker = scan.maybe(Scan::text)?.and_then(|it| side(&it));
                 }
                 _ => scan.skip()?,

@@ -10,6 +10,7 @@ pub mod bitget;
 pub mod book;
 pub mod decimal;
 pub mod log;
+pub mod naive;
 pub mod player;
 pub mod recordings;
 pub mod scan;

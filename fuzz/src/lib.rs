@@ -43,6 +43,9 @@ pub const TARGETS: &[Target] = &[
     targets::public_key::TARGET,
     targets::feed_log::TARGET,
     targets::market::TARGET,
+    targets::feed::MESSAGE,
+    targets::feed::SESSION,
+    targets::feed::RECORDING,
 ];
 
 /// The target of that name.

@@ -19,7 +19,8 @@ usage: cargo xtask <what>
   tidy                         fast checks of text and manifests
   golden                       rewrites the golden stories in tests/golden
   bench engine [...]           the engine, its book, a naive book and the books of others, side by side
-  bench pipeline|gateway [...] release benchmarks; further arguments go to the bench
+  bench pipeline|gateway|feed [...]
+                               release benchmarks; further arguments go to the bench
   bench operations a|b|c FILE  writes an operation file, for `outcry bench engine --ops`
   crash [--serve] [--runs N]   kills the simulator N times (1000), or with --serve the server under
                                load (500), and checks what is found after; alone: both
@@ -45,7 +46,7 @@ fn run(root: &Path, arguments: &[&str]) -> Result<()> {
         ["tidy"] => tidy::run(root),
         ["golden"] => tests(root, "golden", ("UPDATE_GOLDEN", "1"), &[], &[]),
         ["bench", "engine", ..] => bench_engine(root, &arguments[2..]),
-        ["bench", "pipeline" | "gateway" | "operations", ..] => {
+        ["bench", "pipeline" | "gateway" | "feed" | "operations", ..] => {
             let words = ["run", "--release", "-p", "bench", "--"];
             call(cargo(root).args(words).args(&arguments[1..]))
         }

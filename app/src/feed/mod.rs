@@ -90,6 +90,7 @@ impl Venues {
         }
         let (ws_urls, rest_urls) =
             (self.of_venues("ws-url", &self.ws_url)?, self.of_venues("rest-url", &self.rest_url)?);
+        self.check_symbols()?;
         let mut markets = Vec::new();
         for (at, name) in self.venues.iter().enumerate() {
             ensure!(!self.venues[..at].contains(name), "--venue {name} is given twice");
@@ -104,7 +105,11 @@ impl Venues {
             ensure!(!symbols.is_empty(), "--venue {name} has no --symbol");
             markets.push(Market { venue: venue(name, &settings)?, symbols });
         }
-        self.check_symbols(&markets)?;
+        let count: usize = markets.iter().map(|it| it.symbols.len()).sum();
+        ensure!(
+            count <= FEED_SOURCES_MAX as usize,
+            "at most {FEED_SOURCES_MAX} books, not {count}"
+        );
         Ok(FeedOptions {
             markets,
             session: self.session(),
@@ -139,7 +144,7 @@ impl Venues {
         symbols
     }
 
-    fn check_symbols(&self, markets: &[Market]) -> Result<()> {
+    fn check_symbols(&self) -> Result<()> {
         for text in &self.symbols {
             let (of, symbol) = text.split_once(':').unwrap_or(("", text));
             let known = of.is_empty() || self.venues.iter().any(|it| it == of);
@@ -147,11 +152,6 @@ impl Venues {
             let good = symbol.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.".contains(&it));
             ensure!(good && (1..=32).contains(&symbol.len()), "--symbol {text} is no symbol");
         }
-        let count: usize = markets.iter().map(|it| it.symbols.len()).sum();
-        ensure!(
-            count <= FEED_SOURCES_MAX as usize,
-            "at most {FEED_SOURCES_MAX} books, not {count}"
-        );
         Ok(())
     }
 

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 
 use feed::decimal::write_count;
-use marketdata::{FeedSource, Feeds, OBI_LEVELS};
+use marketdata::{FeedBook, FeedSource, Feeds, OBI_LEVELS};
 use protocol::feed::FeedStatusChanged;
 use protocol::{MILLISECOND_NS, SECOND_NS, Side};
 use serde_json::{Value, json};
 
-/// The nanoseconds of a lag are shown as milliseconds with so many places.
-const LAG_PLACES: u8 = 1;
+/// Of milliseconds.
+const NANOSECOND_PLACES: u8 = 6;
 
 const HEADINGS: [&str; 15] = [
     "venue", "market", "symbol", "state", "bid", "ask", "spread", "OBI 5", "OBI 10", "OBI 20",
@@ -82,7 +82,7 @@ fn row(source: &FeedSource) -> [String; HEADINGS.len()] {
         obi_5,
         obi_10,
         obi_20,
-        status.map_or_else(dash, |it| lag_ms(it.lag_ns)),
+        lagged(source).map_or_else(dash, |it| lag_ms(it.lag_ns, 1)),
         rate(source),
         count(|it| it.gaps),
         count(|it| it.resyncs),
@@ -90,51 +90,58 @@ fn row(source: &FeedSource) -> [String; HEADINGS.len()] {
     ]
 }
 
-/// One book, for a machine. Exact numbers are texts.
+/// One book, for a machine: what `GET /feed/v1/status` says of it. Exact numbers are texts, times
+/// milliseconds.
 pub(super) fn status(source: &FeedSource, now_ns: u64) -> Value {
     let definition = source.definition();
     let (price_scale, quantity_scale) = (definition.price_scale, definition.quantity_scale);
     let book = source.book();
-    let level = |side| {
-        let (price, quantity) = book.and_then(|book| book.best(side))?;
-        Some((price, text(price.into(), price_scale), text(quantity, quantity_scale)))
+    let best = |side| book.and_then(|book| book.best(side));
+    let (bid, ask) = (best(Side::Buy), best(Side::Sell));
+    let level = |(price, quantity): (u64, u128)| {
+        [text(price.into(), price_scale), text(quantity, quantity_scale)]
     };
-    let (bid, ask) = (level(Side::Buy), level(Side::Sell));
-    let spread = bid.as_ref().zip(ask.as_ref());
-    let spread = spread.map(|(bid, ask)| self::spread(bid.0, ask.0, price_scale, text));
-    let level = |it: Option<(u64, String, String)>| {
-        it.map_or(Value::Null, |(_, price, quantity)| json!([price, quantity]))
-    };
-    let obi = |levels: usize| {
-        let ratio = book.and_then(|book| book.imbalance(levels)?.ratio());
-        ratio.map_or(Value::Null, |ratio| json!(ratio.to_string()))
-    };
-    let mut shown = json!({
+    let spread = bid.zip(ask).map(|(bid, ask)| spread(bid.0, ask.0, price_scale, text));
+    let status = source.status();
+    let count = |of: fn(&FeedStatusChanged) -> u64| status.map_or(0, of);
+    json!({
         "type": "status",
-        "time": now_ns,
+        "time": now_ns / MILLISECOND_NS,
         "venue": definition.venue.as_str(),
         "market": definition.market.as_str(),
         "symbol": source.symbol(),
         "state": source.state().as_str(),
-        "reason": source.status().map_or("", |it| it.reason.as_str()),
-        "bid": level(bid),
-        "ask": level(ask),
+        "reason": status.map_or("", |it| it.reason.as_str()),
+        "bid": bid.map(level),
+        "ask": ask.map(level),
         "spread": spread,
-        "update": book.map(|it| it.update),
-        "eventTime": book.map(|it| it.event_ns),
-        "receiveTime": book.map(|it| it.receive_ns),
-        "levels": book.map(|it| [it.levels_count(Side::Buy), it.levels_count(Side::Sell)]),
-        "lag": source.status().map(|it| it.lag_ns),
-        "messagesPerSecond": rate(source),
-        "messages": source.status().map_or(0, |it| it.messages),
-        "gaps": source.status().map_or(0, |it| it.gaps),
-        "resyncs": source.status().map_or(0, |it| it.resyncs),
-        "dropped": source.status().map_or(0, |it| it.dropped),
-    });
-    for levels in OBI_LEVELS {
-        shown[format!("obi{levels}")] = obi(levels);
-    }
-    shown
+        "obi": book.map(|book| OBI_LEVELS.map(|levels| imbalance(book, levels, quantity_scale))),
+        "messages": count(|it| it.messages),
+        "messagesPerSecond": text(source.messages_per_second_thousandths().into(), 3),
+        "gaps": count(|it| it.gaps),
+        "resyncs": count(|it| it.resyncs),
+        "dropped": count(|it| it.dropped),
+        "lagMs": lagged(source).map(|it| lag_ms(it.lag_ns, 6)),
+        "levels": book.map(|it| [Side::Buy, Side::Sell].map(|side| it.levels_count(side))),
+        "lastUpdateId": book.map(|it| it.update),
+        "eventTime": book.map(|it| it.event_ns / MILLISECOND_NS),
+        "receiveTime": book.map(|it| it.receive_ns / MILLISECOND_NS),
+    })
+}
+
+fn imbalance(book: &FeedBook, levels: usize, scale: u8) -> Value {
+    let imbalance = book.imbalance(levels);
+    json!({
+        "levels": levels,
+        "bids": imbalance.map(|it| text(it.bids, scale)),
+        "asks": imbalance.map(|it| text(it.asks, scale)),
+        "obi": imbalance.and_then(|it| it.ratio()).map(|it| it.to_string()),
+    })
+}
+
+/// Something came: there is a lag.
+fn lagged(source: &FeedSource) -> Option<&FeedStatusChanged> {
+    source.status().filter(|status| status.messages > 0)
 }
 
 pub(super) fn note(source: Option<&FeedSource>, note: &str, now_ns: u64) -> Value {
@@ -142,7 +149,7 @@ pub(super) fn note(source: Option<&FeedSource>, note: &str, now_ns: u64) -> Valu
         Some(source) => (Some(source.definition().venue.as_str()), Some(source.symbol())),
         None => (None, None),
     };
-    json!({ "type": "note", "time": now_ns, "venue": venue, "symbol": symbol, "text": note })
+    json!({ "type": "note", "time": now_ns / MILLISECOND_NS, "venue": venue, "symbol": symbol, "text": note })
 }
 
 pub(super) fn note_line(source: Option<&FeedSource>, note: &str, now_ns: u64) -> String {
@@ -186,10 +193,11 @@ fn spread(bid: u64, ask: u64, places: u8, text: impl Fn(u128, u8) -> String) -> 
     format!("{sign}{}", text(ask.abs_diff(bid).into(), places))
 }
 
-fn lag_ms(lag_ns: i64) -> String {
+/// Milliseconds with so many places, at most 6, cut.
+fn lag_ms(lag_ns: i64, places: u8) -> String {
     let sign = if lag_ns < 0 { "-" } else { "" };
-    let tenths = lag_ns.unsigned_abs() / (MILLISECOND_NS / 10);
-    format!("{sign}{}", text(tenths.into(), LAG_PLACES))
+    let shown = text(lag_ns.unsigned_abs().into(), NANOSECOND_PLACES);
+    format!("{sign}{}", cut(shown, NANOSECOND_PLACES.saturating_sub(places)))
 }
 
 fn rate(source: &FeedSource) -> String {
@@ -271,11 +279,11 @@ mod tests {
         let shown = status(feeds.source(0).unwrap(), 9);
         assert_eq!(shown["bid"], json!(["2.00000000", "3.00000000"]));
         assert_eq!(shown["ask"], json!(["1.50000000", "1.00000000"]));
-        assert_eq!(
-            (&shown["spread"], &shown["obi5"]),
-            (&json!("-0.50000000"), &json!("0.500000000000"))
-        );
-        assert_eq!((&shown["update"], &shown["lag"]), (&json!(42), &json!(-1_274_900_000_i64)));
+        let (bids, asks, ratio) = ("3.00000000", "1.00000000", "0.500000000000");
+        let obi = json!({ "levels": 5, "bids": bids, "asks": asks, "obi": ratio });
+        assert_eq!((&shown["spread"], &shown["obi"][0]), (&json!("-0.50000000"), &obi));
+        let (update, lag) = (json!(42), json!("-1274.900000"));
+        assert_eq!((&shown["lastUpdateId"], &shown["lagMs"]), (&update, &lag));
         assert_eq!(shown["state"], "resyncing");
     }
 }

@@ -6,6 +6,7 @@ pub mod capture_cme;
 pub mod config;
 pub mod decimal;
 pub mod exchange_info;
+pub mod feed;
 pub mod feed_log;
 pub mod frame;
 pub mod market;
