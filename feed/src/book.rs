@@ -1,11 +1,11 @@
 //! A book of price levels in whole numbers.
 //!
 //! Prices and quantities are counts at the book's own scales, which widen when a longer decimal
-//! appears. A side keeps its levels in one row, the best one last, because that is where most
-//! changes are.
+//! appears.
 
 use crate::adapter::ReadLevel;
 use crate::decimal::{Misfit, power, write_count};
+use crate::ladder::{Entry, Ladder};
 use marketdata::{Imbalance, OBI_LEVELS};
 use protocol::Side;
 
@@ -53,16 +53,14 @@ pub struct Book {
     scales: Scales,
     /// 0: no bound.
     depth_max: usize,
-    bids: Ladder,
-    asks: Ladder,
+    bids: Levels,
+    asks: Levels,
 }
 
-/// One side. A key is greater when its price is better.
+/// A side. A key is greater when its price is better.
 #[derive(Debug, Clone, Default)]
-struct Ladder {
-    keys: Vec<u64>,
-    quantities: Vec<u128>,
-    written: Vec<Written>,
+struct Levels {
+    ladder: Ladder,
     /// Levels with lesser keys may be missing; none: the side is whole.
     known_from: Option<u64>,
 }
@@ -73,47 +71,6 @@ const fn key(side: Side, price: u64) -> u64 {
     match side {
         Side::Buy => price,
         Side::Sell => !price,
-    }
-}
-
-impl Ladder {
-    /// Returns what the level was.
-    #[inline]
-    fn set(&mut self, key: u64, quantity: u128, written: Written) -> (u128, Written) {
-        let at = self.keys.partition_point(|&other| other < key);
-        let found = self.keys.get(at) == Some(&key);
-        match (found, quantity) {
-            (false, 0) => (0, Written::default()),
-            (false, _) => {
-                self.keys.insert(at, key);
-                self.quantities.insert(at, quantity);
-                self.written.insert(at, written);
-                (0, Written::default())
-            }
-            (true, 0) => {
-                self.keys.remove(at);
-                (self.quantities.remove(at), self.written.remove(at))
-            }
-            (true, _) => match (self.quantities.get_mut(at), self.written.get_mut(at)) {
-                (Some(old), Some(places)) => {
-                    (std::mem::replace(old, quantity), std::mem::replace(places, written))
-                }
-                _ => (0, Written::default()),
-            },
-        }
-    }
-
-    fn clear(&mut self) {
-        self.keys.clear();
-        self.quantities.clear();
-        self.written.clear();
-        self.known_from = None;
-    }
-
-    /// Levels that nothing is missing between.
-    fn known_len(&self) -> usize {
-        let from = self.known_from.unwrap_or(0);
-        self.keys.len() - self.keys.partition_point(|&key| key < from)
     }
 }
 
@@ -131,14 +88,14 @@ impl Book {
         self.depth_max
     }
 
-    fn ladder(&self, side: Side) -> &Ladder {
+    fn side(&self, side: Side) -> &Levels {
         match side {
             Side::Buy => &self.bids,
             Side::Sell => &self.asks,
         }
     }
 
-    fn ladder_mut(&mut self, side: Side) -> &mut Ladder {
+    fn side_mut(&mut self, side: Side) -> &mut Levels {
         match side {
             Side::Buy => &mut self.bids,
             Side::Sell => &mut self.asks,
@@ -146,10 +103,8 @@ impl Book {
     }
 
     /// Levels of a side, the best first: price and quantity.
-    pub fn levels(&self, side: Side) -> impl ExactSizeIterator<Item = (u64, u128)> + '_ {
-        let ladder = self.ladder(side);
-        let quantities = ladder.quantities.iter().rev();
-        ladder.keys.iter().rev().map(move |&it| key(side, it)).zip(quantities.copied())
+    pub fn levels(&self, side: Side) -> impl Iterator<Item = (u64, u128)> + '_ {
+        self.side(side).ladder.iter_back().map(move |(it, entry)| (key(side, it), entry.quantity))
     }
 
     pub fn best(&self, side: Side) -> Option<(u64, u128)> {
@@ -157,17 +112,17 @@ impl Book {
     }
 
     pub fn len(&self, side: Side) -> usize {
-        self.ladder(side).keys.len()
+        self.side(side).ladder.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.bids.keys.is_empty() && self.asks.keys.is_empty()
+        self.bids.ladder.len() + self.asks.ladder.len() == 0
     }
 
     /// Best bid and ask, when the bid is not below the ask.
     pub fn crossed(&self) -> Option<(u64, u64)> {
-        let bid = *self.bids.keys.last()?;
-        let ask = key(Side::Sell, *self.asks.keys.last()?);
+        let bid = self.bids.ladder.last()?;
+        let ask = key(Side::Sell, self.asks.ladder.last()?);
         (bid >= ask).then_some((bid, ask))
     }
 
@@ -187,25 +142,28 @@ impl Book {
     /// behind this price are shown when the venue has changed them since, and may be missing
     /// otherwise.
     pub fn known_to(&self, side: Side) -> Option<u64> {
-        self.ladder(side).known_from.map(|it| key(side, it))
+        self.side(side).known_from.map(|it| key(side, it))
     }
 
     /// Best levels of a side between which nothing is missing; none: the side is whole.
     pub fn known_levels(&self, side: Side) -> Option<usize> {
-        self.ladder(side).known_from.map(|_| self.ladder(side).known_len())
+        {
+            let Levels { ladder, known_from } = self.side(side);
+            known_from.map(|from| ladder.count_from(from))
+        }
     }
 
     /// After a snapshot: a side that is as long as the snapshot may be ends where it ends; a
     /// shorter one is whole.
     pub fn ends_at_snapshot(&mut self, side: Side, snapshot_length_max: usize) {
-        let ladder = self.ladder_mut(side);
-        let is_cut = ladder.keys.len() >= snapshot_length_max;
-        ladder.known_from = if is_cut { ladder.keys.first().copied() } else { None };
+        let Levels { ladder, known_from } = self.side_mut(side);
+        let is_cut = ladder.len() >= snapshot_length_max;
+        *known_from = if is_cut { ladder.first() } else { None };
     }
 
     pub fn clear(&mut self) {
-        self.bids.clear();
-        self.asks.clear();
+        self.bids = Levels::default();
+        self.asks = Levels::default();
     }
 
     /// Sets levels of one side; a quantity of zero removes. What changed is added to `changes`;
@@ -219,13 +177,14 @@ impl Book {
         changes: &mut Vec<Change>,
     ) -> Result<u64, Misfit> {
         let Scales { price: price_scale, quantity: quantity_scale } = self.scales;
-        let ladder = self.ladder_mut(side);
+        let ladder = &mut self.side_mut(side).ladder;
         let mut absent = 0;
         for level in levels {
             let price = level.price.price_at_scale(price_scale)?;
             let after = level.quantity.at_scale(quantity_scale)?;
             let written = Written { price: level.price.places, quantity: level.quantity.places };
-            let (before, written_before) = ladder.set(key(side, price), after, written);
+            let old = ladder.set(key(side, price), Entry { quantity: after, written });
+            let (before, written_before) = (old.quantity, old.written);
             match before | after {
                 0 => absent += 1,
                 _ => changes.push(Change { side, price, before, after, written_before }),
@@ -238,7 +197,8 @@ impl Book {
     pub fn undo(&mut self, changes: &[Change]) {
         for change in changes.iter().rev() {
             let key = key(change.side, change.price);
-            self.ladder_mut(change.side).set(key, change.before, change.written_before);
+            let before = Entry { quantity: change.before, written: change.written_before };
+            self.side_mut(change.side).ladder.set(key, before);
         }
     }
 
@@ -254,19 +214,19 @@ impl Book {
 
     fn trim_side(&mut self, side: Side, changes: &mut Vec<Change>) {
         let depth_max = self.depth_max;
-        let ladder = self.ladder_mut(side);
-        let Some(excess @ 1..) = ladder.keys.len().checked_sub(depth_max) else { return };
-        let keys = ladder.keys.drain(..excess);
-        let rest = ladder.quantities.drain(..excess).zip(ladder.written.drain(..excess));
-        changes.extend(keys.zip(rest).map(|(cut, (before, written_before))| Change {
-            side,
-            price: key(side, cut),
-            before,
-            after: 0,
-            written_before,
-        }));
+        let Levels { ladder, known_from } = self.side_mut(side);
+        let Some(excess @ 1..) = ladder.len().checked_sub(depth_max) else { return };
+        ladder.drain_first(excess, |cut, entry| {
+            changes.push(Change {
+                side,
+                price: key(side, cut),
+                before: entry.quantity,
+                after: 0,
+                written_before: entry.written,
+            });
+        });
         // Better than what was known before, or else nothing that was known is cut.
-        ladder.known_from = ladder.known_from.max(ladder.keys.first().copied());
+        *known_from = (*known_from).max(ladder.first());
     }
 
     /// Turns the book to wider scales; the least that both its own and the wanted ones fit in.
@@ -278,7 +238,7 @@ impl Book {
         let quantities = factor(quantity - self.scales.quantity)?;
         let mut wide = self.clone();
         for side in [Side::Buy, Side::Sell] {
-            wide.ladder_mut(side).multiply(side, prices, quantities).ok_or(Misfit::TooLarge)?;
+            wide.side_mut(side).multiply(side, prices, quantities).ok_or(Misfit::TooLarge)?;
         }
         *self = Book { scales: Scales { price, quantity }, ..wide };
         Ok(())
@@ -288,17 +248,22 @@ impl Book {
     /// `bid1px:bid1qty:ask1px:ask1qty:bid2px:…`; a side that has run out is passed over.
     pub fn checksum(&self, levels: usize) -> i32 {
         let mut text = String::with_capacity(levels * 64);
-        for rank in 0..levels {
-            self.write_level(Side::Buy, rank, &mut text);
-            self.write_level(Side::Sell, rank, &mut text);
+        let [mut bids, mut asks] =
+            [Side::Buy, Side::Sell].map(|side| self.side(side).ladder.iter_back());
+        for _ in 0..levels {
+            for (side, level) in [(Side::Buy, bids.next()), (Side::Sell, asks.next())] {
+                if let Some((it, entry)) = level {
+                    self.write_level(key(side, it), entry, &mut text);
+                }
+            }
         }
         let text = text.strip_suffix(':').unwrap_or(&text);
         crc32fast::hash(text.as_bytes()).cast_signed()
     }
 
-    /// `price:quantity:`, if there is such a level.
-    fn write_level(&self, side: Side, rank: usize, text: &mut String) {
-        let Some((price, quantity, written)) = self.ranked(side, rank) else { return };
+    /// `price:quantity:`
+    fn write_level(&self, price: u64, entry: &Entry, text: &mut String) {
+        let Entry { quantity, written } = *entry;
         write_as_written(text, u128::from(price), self.scales.price, written.price);
         text.push(':');
         write_as_written(text, quantity, self.scales.quantity, written.quantity);
@@ -307,21 +272,21 @@ impl Book {
 
     /// A level by its rank from the best one, and how it was written.
     pub fn ranked(&self, side: Side, rank: usize) -> Option<(u64, u128, Written)> {
-        let ladder = self.ladder(side);
-        let at = ladder.keys.len().checked_sub(rank + 1)?;
-        let price = key(side, *ladder.keys.get(at)?);
-        Some((price, *ladder.quantities.get(at)?, *ladder.written.get(at)?))
+        let (it, entry) = self.side(side).ladder.iter_back().nth(rank)?;
+        Some((key(side, it), entry.quantity, entry.written))
     }
 }
 
-impl Ladder {
+impl Levels {
     /// Sums over the best 5, 10, 20.
     fn sums(&self) -> Option<[u128; OBI_LEVELS.len()]> {
         let mut sums = [0; OBI_LEVELS.len()];
         let (mut sum, mut begin) = (0_u128, 0);
+        let mut best = self.ladder.iter_back();
         for (it, levels) in sums.iter_mut().zip(OBI_LEVELS) {
-            let best = self.quantities.iter().rev().take(levels).skip(begin);
-            sum = best.copied().try_fold(sum, u128::checked_add)?;
+            for (_, entry) in best.by_ref().take(levels - begin) {
+                sum = sum.checked_add(entry.quantity)?;
+            }
             (*it, begin) = (sum, levels);
         }
         Some(sums)
@@ -329,13 +294,14 @@ impl Ladder {
 
     fn multiply(&mut self, side: Side, prices: u64, quantities: u64) -> Option<()> {
         let scaled = |it: u64| key(side, it).checked_mul(prices).map(|price| key(side, price));
-        for it in self.keys.iter_mut().chain(self.known_from.as_mut()) {
+        if let Some(from) = &mut self.known_from {
+            *from = scaled(*from)?;
+        }
+        self.ladder.try_for_each(|it, entry| {
             *it = scaled(*it)?;
-        }
-        for quantity in &mut self.quantities {
-            *quantity = quantity.checked_mul(u128::from(quantities))?;
-        }
-        Some(())
+            entry.quantity = entry.quantity.checked_mul(u128::from(quantities))?;
+            Some(())
+        })
     }
 }
 

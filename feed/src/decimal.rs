@@ -54,6 +54,45 @@ impl fmt::Display for Misfit {
 
 impl std::error::Error for Misfit {}
 
+/// Digits at the beginning of `text`, behind those in `sum`; and how many. The sum is right as long
+/// as there are no more than 19 together.
+#[inline(always)]
+fn take_digits(mut sum: u64, text: &[u8]) -> (u64, usize) {
+    let mut at = 0;
+    while let Some(eight) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let (value, length) = take_eight(u64::from_le_bytes(*eight));
+        sum = sum.wrapping_mul(POWERS[length & 15]).wrapping_add(value);
+        at += length;
+        if length < 8 {
+            return (sum, at);
+        }
+    }
+    while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|it| *it < 10) {
+        sum = sum.wrapping_mul(10).wrapping_add(u64::from(digit));
+        at += 1;
+    }
+    (sum, at)
+}
+
+/// Digits at the beginning of eight bytes, all at once, and how many. The first byte is the lowest.
+#[inline(always)]
+fn take_eight(bytes: u64) -> (u64, usize) {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    let values = bytes ^ (LOW * 0x30);
+    // The high bit of every byte that is more than 9; a carry only goes behind such a byte.
+    let others = (values.wrapping_add(LOW * 0x76) | values) & (LOW * 0x80);
+    let length = (others.trailing_zeros() / 8) as usize;
+    if length == 0 {
+        return (0, 0);
+    }
+    // Zeros take the places of what is missing before the digits.
+    let values = values << (64 - 8 * length);
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
+    let fours = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
+    let rest = ((pairs >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
+    (fours.wrapping_add(rest) >> 32, length)
+}
+
 impl Decimal {
     /// Reads `12`, `0.50`. Nothing else is a number here: no sign, no exponent, no leading zero
     /// before a digit, no bare point, at most [`DIGITS_MAX`] digits.
@@ -65,25 +104,14 @@ impl Decimal {
     /// The number at the beginning of `text`, and its length; stops before what is no part of it.
     #[inline(always)]
     pub(crate) fn take(text: &[u8]) -> Option<(Decimal, usize)> {
-        let (mut digits, mut at) = (0_u64, 0);
-        let mut point = None;
-        while let Some(&byte) = text.get(at) {
-            let digit = byte.wrapping_sub(b'0');
-            if digit < 10 {
-                digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
-            } else if byte == b'.' && point.is_none() && at > 0 {
-                point = Some(at);
-            } else {
-                break;
-            }
-            at += 1;
+        let (mut digits, whole) = take_digits(0, text);
+        let (mut at, mut places) = (whole, 0);
+        if whole > 0 && text.get(whole) == Some(&b'.') {
+            (digits, places) = take_digits(digits, text.get(whole + 1..).unwrap_or(&[]));
+            at = whole + 1 + places;
         }
-        let places = match point {
-            Some(point) => at - point - 1,
-            None => 0,
-        };
-        let leading_zero = text.first() == Some(&b'0') && at > 1 && point != Some(1);
-        if at == 0 || leading_zero || (point.is_some() && places == 0) {
+        let leading_zero = whole > 1 && text.first() == Some(&b'0');
+        if whole == 0 || leading_zero || (at > whole && places == 0) {
             return None;
         }
         // 19 digits always fit.

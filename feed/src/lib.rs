@@ -9,6 +9,7 @@ pub mod binance;
 pub mod bitget;
 pub mod book;
 pub mod decimal;
+mod ladder;
 pub mod log;
 pub mod naive;
 pub mod player;
