@@ -11,6 +11,7 @@ use app::feed::replay::{Pace, play};
 use app::feed::{Judge, Replay, replay};
 use app::simulate::Orders;
 use feed::adapter::{Note, Order, Sink};
+use feed::decimal::Decimal;
 use feed::player::Player;
 use feed::recordings::{Recorded, Recordings, What};
 use feed::session::SessionOptions;
@@ -217,6 +218,60 @@ fn snapshot_of(recorded: &Recorded) -> Option<(String, u64)> {
     Some((symbol.clone()?, body["lastUpdateId"].as_u64()?))
 }
 
+/// A book of Bitget's v1 as the texts that it was told with.
+#[derive(Default)]
+struct PlainBook([BTreeMap<u128, (String, String)>; 2]);
+
+impl PlainBook {
+    /// Sets the levels of a message; is the book now what its checksum is of?
+    fn follow(&mut self, update: &Value) -> bool {
+        for (levels, name) in self.0.iter_mut().zip(["bids", "asks"]) {
+            for level in update[name].as_array().unwrap() {
+                let [price, quantity] = [0, 1].map(|at| level[at].as_str().unwrap().to_owned());
+                let at_scale = |text: &str| Decimal::parse(text.as_bytes()).unwrap().at_scale(12);
+                let key = at_scale(&price).unwrap();
+                match at_scale(&quantity).unwrap() {
+                    0 => levels.remove(&key),
+                    _ => levels.insert(key, (price, quantity)),
+                };
+            }
+        }
+        let [bids, asks] = &self.0;
+        let (mut bids, mut asks) = (bids.values().rev(), asks.values());
+        let mut words = Vec::new();
+        for _ in 0..25 {
+            for (price, quantity) in bids.next().into_iter().chain(asks.next()) {
+                words.extend([price.as_str(), quantity.as_str()]);
+            }
+        }
+        let sum = crc32fast::hash(words.join(":").as_bytes()).cast_signed();
+        update["checksum"].as_i64() == Some(i64::from(sum))
+    }
+}
+
+/// What of Bitget's v1, which has no ids, can be found: books that are not what a checksum is of.
+/// An update that the next one writes over leaves no trace, and no wrong book.
+#[derive(Default)]
+struct PlainBooks {
+    books: BTreeMap<String, PlainBook>,
+    broken: BTreeSet<String>,
+}
+
+impl PlainBooks {
+    /// Is a gap to be named at this message?
+    fn is_gap(&mut self, symbol: &str, recorded: &Recorded) -> bool {
+        let What::Text(text) = &recorded.what else { return false };
+        let message: Value = serde_json::from_slice(text).unwrap();
+        if message["action"] == "snapshot" {
+            self.books.insert(symbol.to_owned(), PlainBook::default());
+            self.broken.remove(symbol);
+        }
+        let update = &message["data"][0];
+        let is_right = self.books.get_mut(symbol).is_some_and(|book| book.follow(update));
+        !is_right && self.broken.insert(symbol.to_owned())
+    }
+}
+
 /// Drops every `k`-th message and holds the named gaps against the dropped ones: a gap is named at
 /// the next depth message of its symbol, and nowhere else.
 #[track_caller]
@@ -231,21 +286,23 @@ fn check_dropped(
     let mut gaps = Gaps::default();
     // Up to which id nothing can be missed: what came before all is nobody's loss.
     let mut begun: BTreeMap<String, u64> = BTreeMap::new();
-    let (mut missing, mut broken) = (BTreeSet::new(), BTreeSet::new());
-    let mut expected = BTreeSet::new();
+    let mut plain = PlainBooks::default();
+    let (mut missing, mut expected) = (BTreeSet::new(), BTreeSet::new());
     for (place, (recorded, depth)) in messages.iter().enumerate() {
         let is_dropped = place % k == k - 1 && matches!(recorded.what, What::Text(_));
         match depth {
             Some((symbol, last)) if is_dropped => {
-                // Bitget's first message is a snapshot, which is missed as well.
-                if is_bitget || begun.get(symbol).is_some_and(|begun| last > begun) {
+                if begun.get(symbol).is_some_and(|begun| last > begun) {
                     missing.insert(symbol.clone());
                 }
             }
             Some((symbol, _)) => {
                 begun.insert(symbol.clone(), 0);
-                // Without ids, a book that is broken stays so until its next snapshot.
-                if missing.remove(symbol) && !(is_bitget && !broken.insert(symbol.clone())) {
+                let is_gap = match is_bitget {
+                    true => plain.is_gap(symbol, recorded),
+                    false => missing.remove(symbol),
+                };
+                if is_gap {
                     expected.insert((recorded.receive_ns, symbol.clone()));
                 }
             }
