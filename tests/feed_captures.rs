@@ -13,7 +13,7 @@ use app::simulate::Orders;
 use feed::adapter::{Note, Order, Sink};
 use feed::decimal::Decimal;
 use feed::player::Player;
-use feed::recordings::{Recorded, Recordings, What};
+use feed::recordings::{Make, Recorded, Recordings, What};
 use feed::session::SessionOptions;
 use protocol::feed::FeedEvent;
 use serde_json::Value;
@@ -132,16 +132,16 @@ fn a_recording_says_the_same_in_pieces_of_any_length() {
     for capture in [&CAPTURES[1], &CAPTURES[6], &CAPTURES[7]] {
         let (Some(files), Some(expect)) = (files(capture), prefix(capture)) else { continue };
         for lengths in [vec![1], vec![7, 1, 4_096, 13]] {
-            type Make = Box<dyn Fn() -> Box<dyn Read>>;
-            let make = |path: &PathBuf| -> Make {
+            type Own = Box<dyn Fn() -> Box<dyn Read>>;
+            let make = |path: &PathBuf| -> Own {
                 let (path, lengths) = (path.clone(), lengths.clone());
                 Box::new(move || {
                     let lengths = lengths.clone().into_iter().cycle();
                     Box::new(Pieces { reader: std::fs::File::open(&path).unwrap(), lengths })
                 })
             };
-            let makes: Vec<Make> = files.iter().map(make).collect();
-            let sources: Vec<(&str, &dyn Fn() -> Box<dyn Read>)> =
+            let makes: Vec<Own> = files.iter().map(make).collect();
+            let sources: Vec<(&str, Make<'_>)> =
                 makes.iter().map(|make| ("pieces", &**make)).collect();
             let recordings = Recordings::from_readers(&sources, None).unwrap();
             let (pace, judge) = (Pace::new("max").unwrap(), Judge::open(&expect).unwrap());
@@ -328,7 +328,7 @@ fn a_dropped_message_is_named_at_the_next_depth_message_of_its_symbol() {
         let Some(files) = files(capture) else { continue };
         let mut recordings = Recordings::open(&files, None).unwrap();
         let mut messages = Vec::new();
-        while let Some(recorded) = recordings.next().unwrap() {
+        while let Some(recorded) = recordings.read_next().unwrap() {
             let depth = depth_of(&recorded);
             messages.push((recorded, depth));
         }

@@ -92,7 +92,7 @@ fn read(files: &[PathBuf], market: MarketOption, only_depth: bool) -> Result<Tap
     let mut tape = Tape { messages: Vec::new(), snapshot: (0, Vec::new()), levels: 0 };
     let venue = Binance::spot();
     let mut parsed = Read::default();
-    while let Some(recorded) = recordings.next()? {
+    while let Some(recorded) = recordings.read_next()? {
         match recorded.what {
             What::Text(text) => {
                 venue.read(&text, &mut parsed)?;

@@ -155,13 +155,11 @@ impl Venue for Binance {
     fn read(&self, bytes: &[u8], read: &mut Read) -> Result<()> {
         read.clear();
         let mut scan = Scan::new(bytes);
-        let mut fields = match scan.peek() {
-            Some(b'[') => {
-                scan.skip()?;
-                Fields::default()
-            }
-            _ => Fields::enveloped(&mut scan, read)?,
-        };
+        let mut fields = Fields::default();
+        match scan.peek() {
+            Some(b'[') => scan.skip()?,
+            _ => fields.enveloped(&mut scan, read)?,
+        }
         scan.end()?;
         if let Some(item) = fields.item().map_err(|what| scan.error(what))? {
             read.items.push(item);
@@ -172,7 +170,8 @@ impl Venue for Binance {
     fn read_snapshot(&self, bytes: &[u8], read: &mut Read) -> Result<()> {
         read.clear();
         let mut scan = Scan::new(bytes);
-        let mut fields = Fields::scan(&mut scan, read)?;
+        let mut fields = Fields::default();
+        fields.scan(&mut scan, read)?;
         scan.end()?;
         let snapshot = fields.snapshot().map_err(|what| scan.error(what))?;
         read.items.push(Item::Depth(snapshot));
@@ -247,60 +246,75 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// A message, with `{"stream":…,"data":{…}}` around it or without.
-    fn enveloped(scan: &mut Scan<'a>, read: &mut Read) -> Result<Fields<'a>> {
-        let mut outer = Fields::default();
-        let mut inner = None;
+    fn enveloped(&mut self, scan: &mut Scan<'a>, read: &mut Read) -> Result<()> {
+        let mut is_inside = false;
         scan.object(|name, scan| match (name, scan.peek()) {
             (b"data", Some(b'{')) => {
-                inner = Some(Fields::scan(scan, read)?);
-                Ok(())
+                is_inside = true;
+                *self = Fields { stream: self.stream.take(), ..Fields::default() };
+                self.scan(scan, read)
             }
-            _ => outer.field(name, scan, read),
-        })?;
-        Ok(match inner {
-            Some(inner) => Fields { stream: outer.stream, ..inner },
-            None => outer,
+            (b"stream", _) => self.field(name, scan, read),
+            _ if is_inside => scan.skip(),
+            _ => self.field(name, scan, read),
         })
     }
 
-    fn scan(scan: &mut Scan<'a>, read: &mut Read) -> Result<Fields<'a>> {
-        let mut fields = Fields::default();
-        scan.object(|name, scan| fields.field(name, scan, read))?;
-        Ok(fields)
+    fn scan(&mut self, scan: &mut Scan<'a>, read: &mut Read) -> Result<()> {
+        scan.object(|name, scan| self.field(name, scan, read))
     }
 
+    #[inline]
     fn field(&mut self, name: &[u8], scan: &mut Scan<'a>, read: &mut Read) -> Result<()> {
+        match name {
+            [letter] => self.letter(*letter, scan, read),
+            _ => self.word(name, scan, read),
+        }
+    }
+
+    fn letter(&mut self, letter: u8, scan: &mut Scan<'a>, read: &mut Read) -> Result<()> {
+        match letter {
+            b'e' => self.event = scan.maybe(Scan::text)?,
+            b'E' => self.event_ms = scan.maybe(Scan::whole)?,
+            b's' => self.symbol = scan.maybe(Scan::text)?,
+            b'U' => self.first = scan.maybe(Scan::whole)?,
+            b'u' => self.last = scan.maybe(Scan::whole)?,
+            b'b' => match scan.peek() {
+                Some(b'[') => self.changed.0 = Some(scan.levels(&mut read.levels)?),
+                _ => (self.changed.0, self.bid.0) = (None, scan.maybe(Scan::decimal)?),
+            },
+            // An id where the message is a trade.
+            b'a' => match scan.peek() {
+                Some(b'[') => self.changed.1 = Some(scan.levels(&mut read.levels)?),
+                Some(b'"') => (self.changed.1, self.ask.0) = (None, scan.maybe(Scan::decimal)?),
+                _ => (self.changed.1, self.aggregate) = (None, scan.maybe(Scan::whole)?),
+            },
+            b'B' => self.bid.1 = scan.maybe(Scan::decimal)?,
+            b'A' => self.ask.1 = scan.maybe(Scan::decimal)?,
+            b't' => self.trade = scan.maybe(Scan::whole)?,
+            b'p' => self.price = scan.maybe(Scan::decimal)?,
+            b'q' => self.quantity = scan.maybe(Scan::decimal)?,
+            b'm' => self.buyer_is_maker = scan.maybe(Scan::truth)?,
+            _ => scan.skip()?,
+        }
+        Ok(())
+    }
+
+    fn word(&mut self, name: &[u8], scan: &mut Scan<'a>, read: &mut Read) -> Result<()> {
         let levels = &mut read.levels;
-        match (name, scan.peek()) {
-            (b"e", _) => self.event = scan.maybe(Scan::text)?,
-            (b"E", _) => self.event_ms = scan.maybe(Scan::whole)?,
-            (b"s", _) => self.symbol = scan.maybe(Scan::text)?,
-            (b"U", _) => self.first = scan.maybe(Scan::whole)?,
-            (b"u", _) => self.last = scan.maybe(Scan::whole)?,
-            (b"pu", _) => self.previous = scan.maybe(Scan::whole)?,
-            (b"b", Some(b'[')) => self.changed.0 = Some(scan.levels(levels)?),
-            (b"a", Some(b'[')) => self.changed.1 = Some(scan.levels(levels)?),
-            (b"bids", _) => self.whole.0 = scan.maybe(|scan| scan.levels(levels))?,
-            (b"asks", _) => self.whole.1 = scan.maybe(|scan| scan.levels(levels))?,
-            (b"b", Some(b'"')) => {
-                (self.changed.0, self.bid.0) = (None, scan.maybe(Scan::decimal)?);
+        match name {
+            b"pu" => self.previous = scan.maybe(Scan::whole)?,
+            b"bids" => self.whole.0 = scan.maybe(|scan| scan.levels(levels))?,
+            b"asks" => self.whole.1 = scan.maybe(|scan| scan.levels(levels))?,
+            b"lastUpdateId" => self.snapshot = scan.maybe(Scan::whole)?,
+            b"stream" => self.stream = scan.maybe(Scan::text)?,
+            b"msg" => self.message = scan.maybe(Scan::text)?,
+            b"error" if scan.peek() == Some(b'{') => {
+                let mut error = Fields::default();
+                error.scan(scan, read)?;
+                self.message = error.message;
             }
-            (b"a", Some(b'"')) => {
-                (self.changed.1, self.ask.0) = (None, scan.maybe(Scan::decimal)?);
-            }
-            (b"B", Some(b'"')) => self.bid.1 = scan.maybe(Scan::decimal)?,
-            (b"A", Some(b'"')) => self.ask.1 = scan.maybe(Scan::decimal)?,
-            (b"a", _) => (self.changed.1, self.aggregate) = (None, scan.maybe(Scan::whole)?),
-            (b"b", _) => (self.changed.0, ()) = (None, scan.skip()?),
-            (b"t", _) => self.trade = scan.maybe(Scan::whole)?,
-            (b"p", _) => self.price = scan.maybe(Scan::decimal)?,
-            (b"q", _) => self.quantity = scan.maybe(Scan::decimal)?,
-            (b"m", _) => self.buyer_is_maker = scan.maybe(Scan::truth)?,
-            (b"lastUpdateId", _) => self.snapshot = scan.maybe(Scan::whole)?,
-            (b"stream", _) => self.stream = scan.maybe(Scan::text)?,
-            (b"msg", _) => self.message = scan.maybe(Scan::text)?,
-            (b"error", Some(b'{')) => self.message = Fields::scan(scan, read)?.message,
-            (b"result", _) => (self.is_answer, ()) = (true, scan.skip()?),
+            b"result" => (self.is_answer, ()) = (true, scan.skip()?),
             _ => scan.skip()?,
         }
         Ok(())

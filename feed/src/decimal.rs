@@ -54,6 +54,33 @@ impl fmt::Display for Misfit {
 
 impl std::error::Error for Misfit {}
 
+/// A number found in a text, in pieces that fit registers. Its digits are right where `length` is at
+/// most 19.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken {
+    pub(crate) digits: u64,
+    pub(crate) places: u8,
+    pub(crate) length: usize,
+}
+
+impl Taken {
+    #[inline(always)]
+    pub(crate) fn take(text: &[u8]) -> Option<Taken> {
+        let (mut digits, whole) = take_digits(0, text);
+        let (mut length, mut places) = (whole, 0);
+        if whole > 0 && text.get(whole) == Some(&b'.') {
+            (digits, places) = take_digits(digits, text.get(whole + 1..).unwrap_or(&[]));
+            length = whole + 1 + places;
+        }
+        let leading_zero = whole > 1 && text.first() == Some(&b'0');
+        if whole == 0 || leading_zero || (length > whole && places == 0) {
+            return None;
+        }
+        // Places that do not fit are of a number that is too long anyway.
+        Some(Taken { digits, places: places.min(255) as u8, length })
+    }
+}
+
 /// Digits at the beginning of `text`, behind those in `sum`; and how many. The sum is right as long
 /// as there are no more than 19 together.
 #[inline(always)]
@@ -102,34 +129,25 @@ impl Decimal {
     }
 
     /// The number at the beginning of `text`, and its length; stops before what is no part of it.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn take(text: &[u8]) -> Option<(Decimal, usize)> {
-        let (mut digits, whole) = take_digits(0, text);
-        let (mut at, mut places) = (whole, 0);
-        if whole > 0 && text.get(whole) == Some(&b'.') {
-            (digits, places) = take_digits(digits, text.get(whole + 1..).unwrap_or(&[]));
-            at = whole + 1 + places;
-        }
-        let leading_zero = whole > 1 && text.first() == Some(&b'0');
-        if whole == 0 || leading_zero || (at > whole && places == 0) {
-            return None;
-        }
+        let Taken { digits, places, length } = Taken::take(text)?;
         // 19 digits always fit.
-        if at <= 19 {
-            return Some((Decimal { digits: u128::from(digits), places: places as u8 }, at));
+        if length <= 19 {
+            return Some((Decimal { digits: u128::from(digits), places }, length));
         }
-        Decimal::long(text.get(..at)?, places).map(|decimal| (decimal, at))
+        Decimal::long(text.get(..length)?, places).map(|decimal| (decimal, length))
     }
 
     /// What `take` has found to be digits and at most one point.
     #[cold]
-    fn long(text: &[u8], places: usize) -> Option<Decimal> {
+    fn long(text: &[u8], places: u8) -> Option<Decimal> {
         if text.len() > DIGITS_MAX {
             return None;
         }
         let digits = text.iter().filter(|&&byte| byte != b'.');
         let digits = digits.fold(0_u128, |sum, byte| sum * 10 + u128::from(byte - b'0'));
-        Some(Decimal { digits, places: places as u8 })
+        Some(Decimal { digits, places })
     }
 
     /// The count of 10^-`scale`. Zeros at the end need no places.

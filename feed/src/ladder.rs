@@ -3,7 +3,7 @@
 use crate::book::Written;
 
 /// Levels of a block; a longer one is split.
-const BLOCK_MAX: usize = 64;
+const BLOCK_MAX: usize = 32;
 /// A block below this is joined with a neighbour, if both together are no longer than half a block.
 const BLOCK_SMALL: usize = BLOCK_MAX / 8;
 
@@ -21,6 +21,8 @@ pub(crate) struct Ladder {
     blocks: Vec<Block>,
     lasts: Vec<u64>,
     len: usize,
+    /// Where the last change was; any number is right.
+    near: usize,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -70,7 +72,8 @@ impl Ladder {
     /// Sets a level, or removes it with a quantity of zero; returns what it was, zero if none.
     #[inline]
     pub(crate) fn set(&mut self, key: u64, entry: Entry) -> Entry {
-        let place = self.lasts.partition_point(|&last| last < key);
+        let place = self.place_of(key);
+        self.near = place;
         let Some(block) = self.blocks.get_mut(place) else { return self.push(key, entry) };
         let at = block.keys.partition_point(|&other| other < key);
         match (block.keys.get(at) == Some(&key), entry.quantity) {
@@ -89,6 +92,21 @@ impl Ladder {
                 Some(old) => std::mem::replace(old, entry),
                 None => Entry::default(),
             },
+        }
+    }
+
+    /// The block that has the key, or would. Changes come sorted: mostly it is the one of the change
+    /// before, or one beside it.
+    #[inline(always)]
+    fn place_of(&self, key: u64) -> usize {
+        let reaches = |at: usize| self.lasts.get(at).is_none_or(|&last| key <= last);
+        let begins = |at: usize| at == 0 || self.lasts.get(at - 1).is_none_or(|&last| last < key);
+        match self.near {
+            near if near > self.lasts.len() => self.lasts.partition_point(|&last| last < key),
+            near if reaches(near) && begins(near) => near,
+            near if near > 0 && reaches(near - 1) && begins(near - 1) => near - 1,
+            near if reaches(near + 1) && begins(near + 1) && near < self.lasts.len() => near + 1,
+            _ => self.lasts.partition_point(|&last| last < key),
         }
     }
 

@@ -1,7 +1,6 @@
 //! The same by others' means: messages with `serde_json`, books as `BTreeMap`. Tests, fuzzing and
 //! the benchmark hold the scanner and the book against it; nothing else uses it.
 
-use crate::decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -114,8 +113,8 @@ impl NaiveBook {
     pub fn apply(&mut self, bids: &[[&str; 2]], asks: &[[&str; 2]]) -> Option<()> {
         for (side, levels) in [(&mut self.bids, bids), (&mut self.asks, asks)] {
             for [price, quantity] in levels {
-                let price = Decimal::parse(price.as_bytes())?.price_at_scale(8).ok()?;
-                match Decimal::parse(quantity.as_bytes())?.at_scale(8).ok()? {
+                let price = u64::try_from(count(price)?).ok()?;
+                match count(quantity)? {
                     0 => drop(side.remove(&price)),
                     quantity => drop(side.insert(price, quantity)),
                 }
@@ -129,6 +128,15 @@ impl NaiveBook {
         let bids = self.bids.values().rev().take(levels).sum();
         (bids, self.asks.values().take(levels).sum())
     }
+}
+
+/// A decimal as a count of 10^-8, as one writes it with the standard library.
+fn count(text: &str) -> Option<u128> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let missing = 8_u32.checked_sub(u32::try_from(fraction.len()).ok()?)?;
+    let fraction: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+    let whole = whole.parse::<u128>().ok()?.checked_mul(100_000_000)?;
+    whole.checked_add(fraction * 10_u128.pow(missing))
 }
 
 /// Reads a message into a declared type.

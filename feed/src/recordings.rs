@@ -98,6 +98,9 @@ pub struct Recordings {
     market: Option<MarketOption>,
 }
 
+/// Makes a reader of the same bytes each time.
+pub type Make<'a> = &'a dyn Fn() -> Box<dyn Read>;
+
 /// One file.
 struct Recording {
     name: String,
@@ -146,7 +149,7 @@ impl Recordings {
     /// Reads what is in memory or comes in pieces; each source is called for twice, and must give
     /// the same bytes.
     pub fn from_readers(
-        sources: &[(&str, &dyn Fn() -> Box<dyn Read>)],
+        sources: &[(&str, Make<'_>)],
         market: Option<MarketOption>,
     ) -> Result<Recordings, Error> {
         let mut recordings = Recordings { files: Vec::new(), connections: Vec::new(), market };
@@ -178,7 +181,7 @@ impl Recordings {
     }
 
     /// The next thing of all files, by receive time.
-    pub fn next(&mut self) -> Result<Option<Recorded>, Error> {
+    pub fn read_next(&mut self) -> Result<Option<Recorded>, Error> {
         for file in &mut self.files {
             while file.ahead.is_none() && file.read()? {
                 file.ahead = file.recorded(&mut self.connections, self.market)?;
@@ -583,20 +586,19 @@ mod tests {
     use super::*;
 
     fn recordings(files: &[&'static str]) -> Recordings {
-        type Make = Box<dyn Fn() -> Box<dyn Read>>;
-        let makes: Vec<Make> = files
+        type Own = Box<dyn Fn() -> Box<dyn Read>>;
+        let makes: Vec<Own> = files
             .iter()
-            .map(|&text| -> Make { Box::new(move || Box::new(text.as_bytes())) })
+            .map(|&text| -> Own { Box::new(move || Box::new(text.as_bytes())) })
             .collect();
-        let sources: Vec<(&str, &dyn Fn() -> Box<dyn Read>)> =
-            makes.iter().map(|make| ("memory", &**make)).collect();
+        let sources: Vec<(&str, Make<'_>)> = makes.iter().map(|make| ("memory", &**make)).collect();
         Recordings::from_readers(&sources, None).unwrap()
     }
 
     fn all(files: &[&'static str]) -> (Vec<String>, Recordings) {
         let mut recordings = recordings(files);
         let mut lines = Vec::new();
-        while let Some(it) = recordings.next().unwrap() {
+        while let Some(it) = recordings.read_next().unwrap() {
             let name = recordings.connections()[it.connection].name.clone();
             let what = match it.what {
                 What::Text(text) => String::from_utf8(text).unwrap(),

@@ -5,9 +5,10 @@
 //! found by ids, or by checksum where there are none. After a gap the book stays as it was, in
 //! state `resyncing`, until a new snapshot has come; a book that may be wrong is never committed.
 
+mod sighted;
+
 use crate::adapter::{
-    Depth, Input, Item, KeepAlive, Last, Note, Order, Place, Quote, Read, ReadQuote, ReadTrade,
-    Sink, SnapshotBy, Symbol, Trade, Venue,
+    Depth, Input, Item, KeepAlive, Last, Note, Order, Place, Read, Sink, SnapshotBy, Symbol, Venue,
 };
 use crate::book::{Book, Change, Scales};
 use crate::decimal::Misfit;
@@ -20,6 +21,8 @@ use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::sync::Arc;
+
+use sighted::{quoted, traded};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Best levels that a checksum covers.
@@ -580,7 +583,7 @@ impl Session {
                 source.counts.refused += 1;
                 sink.note(Some(source.id), Note::Unreadable { reason: &error });
                 at.line.retry_later(source, now);
-                turn(source, source.state, &format!("snapshot: {error}"), sink);
+                turn(source, source.state, format!("snapshot: {error}"), sink);
             }
         }
         self.read = read;
@@ -1168,53 +1171,4 @@ fn short(text: &str) -> FeedReason {
         end -= 1;
     }
     FeedReason::new(text.get(..end).unwrap_or("")).unwrap_or_default()
-}
-
-fn traded<S: Sink>(source: &mut Source, now: u64, trade: &ReadTrade, sink: &mut S) {
-    source.counts.trades += 1;
-    if trade.id > 0 {
-        if let Some(last) = source.trade.filter(|&last| trade.id > last) {
-            source.counts.trades_missed += trade.id - last - 1;
-        }
-        source.trade = source.trade.max(Some(trade.id));
-    }
-    let scales = source.book.scales();
-    let price = trade.price.price_at_scale(scales.price);
-    let quantity = trade.quantity.at_scale(scales.quantity);
-    let (Ok(price), Ok(quantity)) = (price, quantity) else {
-        source.counts.refused += 1;
-        return;
-    };
-    let ReadTrade { id, taker, event_ms, .. } = *trade;
-    let event_ns = event_ms.saturating_mul(1_000_000);
-    sink.trade(&Trade {
-        source: source.id,
-        scales,
-        id,
-        price,
-        quantity,
-        taker,
-        event_ns,
-        receive_ns: now,
-    });
-}
-
-fn quoted<S: Sink>(source: &mut Source, now: u64, quote: &ReadQuote, sink: &mut S) {
-    source.counts.quotes += 1;
-    let scales = source.book.scales();
-    let pair = |(price, quantity): (crate::decimal::Decimal, crate::decimal::Decimal)| {
-        Ok::<_, Misfit>((price.price_at_scale(scales.price)?, quantity.at_scale(scales.quantity)?))
-    };
-    let (Ok(bid), Ok(ask)) = (pair(quote.bid), pair(quote.ask)) else {
-        source.counts.refused += 1;
-        return;
-    };
-    sink.quote(&Quote {
-        source: source.id,
-        scales,
-        update: quote.update,
-        bid,
-        ask,
-        receive_ns: now,
-    });
 }

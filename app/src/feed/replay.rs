@@ -72,7 +72,7 @@ pub fn play(
     let mut player = Player::new(SessionOptions::replay());
     let mut teller = Teller { judge, out, notes: 0, error: None, symbols: BTreeMap::new(), now: 0 };
     let (begin, mut messages) = (Instant::now(), 0_u64);
-    while let Some(recorded) = recordings.next().map_err(|error| anyhow!(error))? {
+    while let Some(recorded) = recordings.read_next().map_err(|error| anyhow!(error))? {
         if orders.stop.load(Ordering::Relaxed) {
             break;
         }

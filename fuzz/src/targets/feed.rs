@@ -248,7 +248,7 @@ fn read_in_pieces(data: &[u8], piece: usize) -> Result<Vec<String>, String> {
     let mut recordings = Recordings::from_readers(&[("fuzz", &make)], None).map_err(text)?;
     let mut player = Player::new(SessionOptions::replay());
     let (mut out, mut lines) = (Collected::default(), Vec::new());
-    while let Some(recorded) = recordings.next().map_err(text)? {
+    while let Some(recorded) = recordings.read_next().map_err(text)? {
         lines.push(format!("{recorded:?}"));
         player.play(&recorded, recordings.connections(), &mut out);
         note((recorded.connection, out.changes.len().min(9)));
