@@ -129,15 +129,11 @@ impl Ledger {
         assert_sound(entry);
     }
 
-    /// Moves money of one asset from a pocket of one row to the free balance of another.
-    #[inline]
-    pub(crate) fn transfer(&mut self, (from, pocket): (Row, Pocket), to: Row, amount: Amount) {
+    /// Moves free money of one asset from one row to another.
+    pub(crate) fn transfer(&mut self, from: Row, to: Row, amount: Amount) {
         let before = self.sum_of(from, to);
         let source = &mut self.entries[from.0 as usize];
-        match pocket {
-            Pocket::Free => source.balance.free -= amount,
-            Pocket::Locked => source.balance.locked -= amount,
-        }
+        source.balance.free -= amount;
         assert_sound(source);
         self.entries[to.0 as usize].balance.free += amount;
         assert!(amount >= Amount::ZERO, "a transfer of {amount}");

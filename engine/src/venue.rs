@@ -1,7 +1,6 @@
 //! What the venue consists of, and the commands that define it (docs/rules.md §2).
 
 use crate::engine::{Engine, RULES_VERSION, Refusal};
-use crate::ledger::Pocket;
 use crate::ledger::Row;
 use crate::market::{Market, Rates};
 use crate::registry::Registry;
@@ -453,7 +452,7 @@ impl Engine {
             TransferDirection::Withdrawal => (account, AccountId::VENUE),
         };
         let [from, to] = [from, to].map(|account| self.ledger.row(account, asset));
-        self.ledger.transfer((from, Pocket::Free), to, command.amount);
+        self.ledger.transfer(from, to, command.amount);
         let executed = TransferExecuted {
             transfer: command.transfer,
             account,
