@@ -6,7 +6,7 @@ use std::fmt::Write;
 use feed::decimal::write_count;
 use marketdata::{FeedBook, FeedSource, Feeds, OBI_LEVELS};
 use protocol::feed::FeedStatusChanged;
-use protocol::{MILLISECOND_NS, SECOND_NS, Side};
+use protocol::{FeedState, MILLISECOND_NS, SECOND_NS, Side};
 use serde_json::{Value, json};
 
 /// Of milliseconds.
@@ -63,7 +63,7 @@ fn row(source: &FeedSource) -> [String; HEADINGS.len()] {
     let price = |price: Option<u64>| price.map_or_else(dash, |it| shown(it.into(), price_scale));
     let spread = bid.zip(ask).map_or_else(dash, |(bid, ask)| spread(bid, ask, price_scale, shown));
     let obi = OBI_LEVELS.map(|levels| {
-        let ratio = book.and_then(|book| book.imbalance(levels)?.ratio());
+        let ratio = synced(source).and_then(|book| book.imbalance(levels)?.ratio());
         // Cut, not rounded: who wants more digits asks for JSON.
         ratio
             .map_or_else(dash, |it| it.to_string().chars().take(it.to_string().len() - 6).collect())
@@ -88,6 +88,11 @@ fn row(source: &FeedSource) -> [String; HEADINGS.len()] {
         count(|it| it.resyncs),
         count(|it| it.dropped),
     ]
+}
+
+/// The book, if it is the venue's: another one has no imbalance.
+fn synced(source: &FeedSource) -> Option<&FeedBook> {
+    source.book().filter(|_| source.state() == FeedState::Synced)
 }
 
 /// One book, for a machine: what `GET /feed/v1/status` says of it. Exact numbers are texts, times
@@ -115,7 +120,8 @@ pub(super) fn status(source: &FeedSource, now_ns: u64) -> Value {
         "bid": bid.map(level),
         "ask": ask.map(level),
         "spread": spread,
-        "obi": book.map(|book| OBI_LEVELS.map(|levels| imbalance(book, levels, quantity_scale))),
+        "obi": synced(source)
+            .map(|book| OBI_LEVELS.map(|levels| imbalance(book, levels, quantity_scale))),
         "messages": count(|it| it.messages),
         "messagesPerSecond": text(source.messages_per_second_thousandths().into(), 3),
         "gaps": count(|it| it.gaps),
@@ -223,7 +229,7 @@ mod tests {
     use super::*;
 
     /// One source with a bid, an ask, and something to say.
-    fn feeds(bid: u64, ask: u64, reason: &str) -> Feeds {
+    fn feeds(bid: u64, ask: u64, state: FeedState, reason: &str) -> Feeds {
         let source = 0;
         let mut feeds = Feeds::new();
         let defined = FeedSourceDefined {
@@ -237,7 +243,7 @@ mod tests {
         };
         let status = FeedStatusChanged {
             source,
-            state: FeedState::Resyncing,
+            state,
             reason: FeedReason::new(reason).unwrap(),
             messages: 7,
             gaps: 1,
@@ -262,12 +268,14 @@ mod tests {
 
     #[test]
     fn a_table_has_a_row_for_each_book_and_a_line_for_each_reason() {
-        let feeds = feeds(6_000_010_000_000, 6_000_012_500_000, "gap: expected 5, found 7");
+        let (bid, ask) = (6_000_010_000_000, 6_000_012_500_000);
+        let feeds = feeds(bid, ask, FeedState::Resyncing, "gap: expected 5, found 7");
+        assert_eq!(status(feeds.source(0).unwrap(), 9)["obi"], Value::Null);
         let notes = VecDeque::from(["00:00:01 a note".to_owned()]);
         let text = table(&feeds, &notes, 3_723 * SECOND_NS);
         let expected = "01:02:03 UTC\n\
-            venue    market  symbol   state            bid        ask  spread     OBI 5    OBI 10    OBI 20   lag ms  msg/s  gaps  resyncs  dropped\n\
-            binance  spot    BTCUSDT  resyncing  60000.100  60000.125   0.025  0.500000  0.500000  0.500000  -1274.9    0.0     1        0        2\n\
+            venue    market  symbol   state            bid        ask  spread  OBI 5  OBI 10  OBI 20   lag ms  msg/s  gaps  resyncs  dropped\n\
+            binance  spot    BTCUSDT  resyncing  60000.100  60000.125   0.025      -       -       -  -1274.9    0.0     1        0        2\n\
             binance spot BTCUSDT resyncing: gap: expected 5, found 7\n\
             00:00:01 a note\n";
         assert_eq!(text, expected);
@@ -275,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_machine_gets_all_digits_and_a_crossed_book_a_spread_below_zero() {
-        let feeds = feeds(200_000_000, 150_000_000, "");
+        let feeds = feeds(200_000_000, 150_000_000, FeedState::Synced, "");
         let shown = status(feeds.source(0).unwrap(), 9);
         assert_eq!(shown["bid"], json!(["2.00000000", "3.00000000"]));
         assert_eq!(shown["ask"], json!(["1.50000000", "1.00000000"]));
@@ -284,6 +292,6 @@ mod tests {
         assert_eq!((&shown["spread"], &shown["obi"][0]), (&json!("-0.50000000"), &obi));
         let (update, lag) = (json!(42), json!("-1274.900000"));
         assert_eq!((&shown["lastUpdateId"], &shown["lagMs"]), (&update, &lag));
-        assert_eq!(shown["state"], "resyncing");
+        assert_eq!(shown["state"], "synced");
     }
 }
