@@ -17,6 +17,11 @@ use super::socket::Socket;
 
 const LOOK: Duration = Duration::from_millis(10);
 
+/// These tests ask again and again: on a slow machine more often than a client may in a minute.
+fn unlimited(setting: Setting) -> Setting {
+    setting.set("server.rate_limits", "false")
+}
+
 fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     u64::try_from(since.as_nanos()).unwrap()
@@ -96,7 +101,7 @@ fn is(found: &str, wanted: &str) -> Result<(), Value> {
 #[test]
 fn a_feed_that_comes_later_is_served_over_rest_sockets_and_events() {
     let folder = tempfile::tempdir().unwrap();
-    let setting = Setting::quiet(folder.path(), "");
+    let setting = unlimited(Setting::quiet(folder.path(), ""));
     let server = setting.start();
     let mut http = Http::new(&server.http);
     let nothing = json!({"log": "absent", "problem": null, "sources": []});
@@ -164,7 +169,7 @@ fn a_feed_that_comes_later_is_served_over_rest_sockets_and_events() {
 #[test]
 fn a_writer_that_goes_is_missed_and_the_next_one_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    let setting = Setting::quiet(folder.path(), "");
+    let setting = unlimited(Setting::quiet(folder.path(), ""));
     // Before the exchange: the folder is the feed's alone.
     let mut hand = Hand::begin(&setting.data());
     hand.write(&[defined(0, "binance", "BTCUSDT"), status(0, FeedState::Synced)]);
@@ -204,7 +209,7 @@ fn a_writer_that_goes_is_missed_and_the_next_one_is_read() {
 
 /// A server whose feed is another server of ours.
 fn fed_by(venue: &Server, folder: &Path) -> Setting {
-    let setting = Setting::quiet(folder, "").set("feed.sources", "binance:BTCUSDT");
+    let setting = unlimited(Setting::quiet(folder, "")).set("feed.sources", "binance:BTCUSDT");
     let setting = setting.set("feed.ws_urls", &format!("binance={}", venue.ws));
     setting.set("feed.rest_urls", &format!("binance={}", venue.http))
 }
@@ -212,7 +217,7 @@ fn fed_by(venue: &Server, folder: &Path) -> Setting {
 #[test]
 fn a_server_keeps_a_feed_of_its_own_and_shows_the_very_book_of_the_venue() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let venue = Setting::demo(folders[0].path()).start();
+    let venue = unlimited(Setting::demo(folders[0].path())).start();
     let setting = fed_by(&venue, folders[1].path());
     let server = setting.start();
     let (mut there, mut here) = (Http::new(&venue.http), Http::new(&server.http));
@@ -273,7 +278,7 @@ fn watch(venue: &Server, data: &Path, log: &Path) -> Process {
 fn a_feed_in_a_process_of_its_own_is_served_missed_when_killed_and_served_again() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let venue = Setting::demo(folders[0].path()).start();
-    let setting = Setting::quiet(folders[1].path(), "");
+    let setting = unlimited(Setting::quiet(folders[1].path(), ""));
     let (server, log) = (setting.start(), folders[1].path().join("watch.log"));
     let mut http = Http::new(&server.http);
     let mut until = |state: &str, watching: &mut Process| {
