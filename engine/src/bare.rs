@@ -154,7 +154,7 @@ impl BareBook {
                 account: AccountId(1),
                 instrument: INSTRUMENT,
                 owner: 0,
-                name_hash: 0,
+                chained: Slot::NONE,
                 queue: NONE,
                 older: Slot::NONE,
                 younger: Slot::NONE,

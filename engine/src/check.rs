@@ -42,13 +42,22 @@ pub(crate) struct Draft<'a> {
     pub(crate) is_pending: bool,
     /// One of an order list: no auction takes it.
     pub(crate) is_listed: bool,
+    /// It has terms that few orders have.
+    pub(crate) has_terms: bool,
 }
 
 impl<'a> Draft<'a> {
     #[inline]
     pub(crate) fn new(request: &'a OrderRequest, terms: OrderTerms) -> Draft<'a> {
-        let price = request.price;
-        Draft { request, terms, price, is_paid: false, is_pending: false, is_listed: false }
+        Draft {
+            request,
+            terms,
+            price: request.price,
+            is_paid: false,
+            is_pending: false,
+            is_listed: false,
+            has_terms: terms != OrderTerms::NONE,
+        }
     }
 
     #[inline]
@@ -84,6 +93,13 @@ const ICEBERG_PARTS_MAX: u32 = 1_000;
 const COUNTED: u32 =
     filter::MAX_NUM_ORDERS | filter::MAX_NUM_ALGO_ORDERS | filter::MAX_NUM_ICEBERG_ORDERS;
 
+/// Filters that look at more than the grids of prices and quantities.
+const BEYOND_GRIDS: u32 = filter::PERCENT_PRICE
+    | filter::PERCENT_PRICE_BY_SIDE
+    | filter::MIN_NOTIONAL
+    | filter::NOTIONAL
+    | filter::MAX_POSITION;
+
 /// How many orders of each sort come.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Adding {
@@ -112,39 +128,54 @@ impl Engine {
     /// §3, 1 to 17.
     #[inline]
     pub(crate) fn check(&self, draft: &mut Draft<'_>) -> Result<Checked, RejectReason> {
-        self.check_identity(draft.request.account, draft.request.instrument)?;
-        self.check_request(draft)?;
-        self.check_state(draft)
+        let market = self.check_identity(draft.request.account, draft.request.instrument)?;
+        let owner = self.orders.find_owner(Owner::of(draft.request));
+        self.check_request(draft, owner, market)?;
+        self.check_state(draft, owner, market)
     }
 
     /// §3.1.
     #[inline]
-    pub(crate) fn check_identity(&self, account: AccountId, instrument: InstrumentId) -> Refusal {
-        require(self.venue.market(instrument).is_some(), RejectReason::UnknownInstrument)?;
+    pub(crate) fn check_identity(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+    ) -> Result<&Market, RejectReason> {
+        let market = self.venue.market(instrument).ok_or(RejectReason::UnknownInstrument)?;
         let account = self.venue.account(account).ok_or(RejectReason::UnknownAccount)?;
         let may_trade = account.permissions & account_permission::TRADE != 0;
         require(may_trade, RejectReason::AccountMayNotTrade)?;
-        require(!self.venue.is_killed && !account.is_killed, RejectReason::KillSwitch)
+        require(!self.venue.is_killed && !account.is_killed, RejectReason::KillSwitch)?;
+        Ok(market)
     }
 
     /// §3.2 to 13, and risk: what the request itself and the filters say.
     #[inline]
-    pub(crate) fn check_request(&self, draft: &mut Draft<'_>) -> Refusal {
-        self.check_terms(draft)?;
-        self.check_filters(draft)?;
-        let market = self.known_market(draft.request);
-        let is_counted = market.rules.has(COUNTED) || !self.venue.risk.entries.is_empty();
-        let owner = is_counted.then(|| self.orders.find_owner(Owner::of(draft.request))).flatten();
+    pub(crate) fn check_request(
+        &self,
+        draft: &mut Draft<'_>,
+        owner: Option<u32>,
+        market: &Market,
+    ) -> Refusal {
+        let is_usual = is_usual(draft, market);
+        if !is_usual {
+            self.check_terms(draft, market)?;
+        }
+        if !is_usual || market.rules.has(BEYOND_GRIDS) {
+            self.check_filters(draft, owner, market)?;
+        }
         self.check_counts(draft.request.account, owner, draft.adds(), market)?;
         self.check_risk(draft, 1, owner, market)?;
-        self.bound_market_price(draft)
+        match is_usual {
+            true => Ok(()),
+            false => self.bound_market_price(draft, market),
+        }
     }
 
     /// §3.2 to 5: shape, what the instrument allows, and the price of a peg.
     #[inline]
-    pub(crate) fn check_terms(&self, draft: &mut Draft<'_>) -> Refusal {
+    pub(crate) fn check_terms(&self, draft: &mut Draft<'_>, market: &Market) -> Refusal {
         check_shape(draft)?;
-        let market = self.known_market(draft.request);
         check_allowed(draft, market)?;
         let enters = !draft.request.kind.is_contingent() && !draft.is_pending;
         if draft.is_pegged() && enters {
@@ -156,8 +187,7 @@ impl Engine {
 
     /// In an auction a market order to buy needs an upper price (§11).
     #[inline]
-    fn bound_market_price(&self, draft: &mut Draft<'_>) -> Refusal {
-        let market = self.known_market(draft.request);
+    fn bound_market_price(&self, draft: &mut Draft<'_>, market: &Market) -> Refusal {
         let is_bought = draft.request.kind == OrderKind::Market && draft.request.side == Side::Buy;
         if market.rules.status.is_auction() && is_bought {
             let upper = market.upper_price(self.now);
@@ -168,10 +198,13 @@ impl Engine {
 
     /// §3.14 to 17: what depends on the account's orders and funds, and on the book.
     #[inline]
-    pub(crate) fn check_state(&self, draft: &Draft<'_>) -> Result<Checked, RejectReason> {
+    pub(crate) fn check_state(
+        &self,
+        draft: &Draft<'_>,
+        owner: Option<u32>,
+        market: &Market,
+    ) -> Result<Checked, RejectReason> {
         let new = draft.request;
-        let market = self.known_market(new);
-        let owner = self.orders.find_owner(Owner::of(new));
         let name_hash = self.orders.name_hash(Owner::of(new), &new.client_order_id);
         let named = |owner| self.orders.find_hashed(owner, name_hash, &new.client_order_id);
         require(owner.and_then(named).is_none(), RejectReason::DuplicateClientOrderId)?;
@@ -199,15 +232,15 @@ impl Engine {
         require(!takes, RejectReason::WouldMatchImmediately)
     }
 
-    fn known_market(&self, new: &OrderRequest) -> &Market {
-        self.venue.market(new.instrument).expect("the instrument was checked")
-    }
-
     /// §3.6 to 12.
     #[inline]
-    pub(crate) fn check_filters(&self, draft: &Draft<'_>) -> Refusal {
+    pub(crate) fn check_filters(
+        &self,
+        draft: &Draft<'_>,
+        owner: Option<u32>,
+        market: &Market,
+    ) -> Refusal {
         let new = draft.request;
-        let market = self.known_market(new);
         self.check_price_filters(draft, market)?;
         if draft.is_paid {
             return Ok(());
@@ -216,7 +249,7 @@ impl Engine {
             check_lots(new.kind, new.quantity, draft.terms.iceberg, market)?;
         }
         self.check_notionals(draft, new.quantity, market)?;
-        self.check_position(new, market)
+        self.check_position(new, owner, market)
     }
 
     /// §3.6 and 7.
@@ -324,13 +357,12 @@ impl Engine {
         Ok(())
     }
 
-    fn check_position(&self, new: &OrderRequest, market: &Market) -> Refusal {
+    fn check_position(&self, new: &OrderRequest, owner: Option<u32>, market: &Market) -> Refusal {
         let buys_base = new.side == Side::Buy && new.quantity_unit == QuantityUnit::Base;
         if !market.rules.has(filter::MAX_POSITION) || !buys_base {
             return Ok(());
         }
         let held = self.ledger.balance(new.account, market.base).total();
-        let owner = self.orders.find_owner(Owner::of(new));
         let buying = |owner| self.orders.owned(owner).open[Side::Buy as usize];
         let position = held + owner.map_or(Amount::ZERO, buying) + new.quantity.into();
         let bound = market.definition().filters.max_position;
@@ -499,7 +531,7 @@ impl Engine {
     /// the quantity that was paid for it.
     pub(crate) fn check_late(&self, draft: &Draft<'_>, found_price: bool) -> Refusal {
         let new = draft.request;
-        let market = self.known_market(new);
+        let market = self.venue.market(new.instrument).expect("the instrument was checked");
         if found_price {
             // The named price and the stop price passed when the order was taken.
             let named = OrderRequest { price: Price::ZERO, stop_price: Price::ZERO, ..*new };
@@ -562,23 +594,28 @@ impl Market {
     }
 }
 
-/// §3.2 and 3.
+/// What most orders are, in one look: a limit order that §3.2 to 5 let pass, on the grids of prices
+/// and quantities, while the market trades.
 #[inline]
-fn check_shape(draft: &Draft<'_>) -> Refusal {
-    // What most orders are, in one look.
-    let new = draft.request;
-    let is_plain = new.kind == OrderKind::Limit
+fn is_usual(draft: &Draft<'_>, market: &Market) -> bool {
+    let (new, rules) = (draft.request, &market.rules);
+    new.kind == OrderKind::Limit
         && new.quantity_unit == QuantityUnit::Base
         && (1..=Price::MAX.0).contains(&new.price.0)
         && (1..=Quantity::MAX.0).contains(&new.quantity.0)
         && new.stop_price.is_zero()
         && !new.client_order_id.is_empty()
-        && draft.terms == OrderTerms::NONE;
-    if is_plain { Ok(()) } else { check_any_shape(draft) }
+        && !draft.has_terms
+        && !draft.is_paid
+        && rules.status == InstrumentStatus::Trading
+        && rules.order_kinds & OrderKind::Limit.bit() != 0
+        && rules.stp_modes & new.stp_mode.bit() != 0
+        && rules.price.fits_price(new.price)
+        && rules.lots.fits_quantity(new.quantity)
 }
 
-#[inline(never)]
-fn check_any_shape(draft: &Draft<'_>) -> Refusal {
+/// §3.2 and 3.
+fn check_shape(draft: &Draft<'_>) -> Refusal {
     let (new, terms) = (draft.request, &draft.terms);
     let (kind, price) = (new.kind, new.price);
     let needs_price = kind.is_limit() && !draft.is_pegged();
@@ -598,9 +635,9 @@ fn check_any_shape(draft: &Draft<'_>) -> Refusal {
         && (kind.is_contingent() || stop.is_zero())
         && (may_expire || new.time_in_force == TimeInForce::Gtc);
     require(combines, RejectReason::UnsupportedCombination)?;
-    match *terms == OrderTerms::NONE {
-        true => Ok(()),
-        false => check_shape_of_terms(draft),
+    match draft.has_terms {
+        true => check_shape_of_terms(draft),
+        false => Ok(()),
     }
 }
 
@@ -636,8 +673,7 @@ fn check_allowed(draft: &Draft<'_>, market: &Market) -> Refusal {
     require(!by_quote || quote_allowed, RejectReason::QuoteQuantityNotAllowed)?;
     let mode_allowed = rules.stp_modes & new.stp_mode.bit() != 0;
     require(mode_allowed, RejectReason::StpModeNotAllowed)?;
-    let is_plain = draft.terms == OrderTerms::NONE;
-    if !is_plain {
+    if draft.has_terms {
         let allows = |flag| rules.flags & flag != 0;
         let icebergs = draft.terms.iceberg.is_zero() || allows(flag::ICEBERG);
         require(icebergs, RejectReason::IcebergNotAllowed)?;
@@ -648,7 +684,7 @@ fn check_allowed(draft: &Draft<'_>, market: &Market) -> Refusal {
     let taken_in_auction = || {
         let is_limit = new.kind == OrderKind::Limit && new.time_in_force == TimeInForce::Gtc;
         let is_market = new.kind == OrderKind::Market && !by_quote;
-        rules.status.is_auction() && is_plain && !draft.is_listed && (is_limit || is_market)
+        rules.status.is_auction() && !draft.has_terms && !draft.is_listed && (is_limit || is_market)
     };
     let is_open = rules.status == InstrumentStatus::Trading || taken_in_auction();
     require(is_open, RejectReason::MarketClosed)
@@ -693,6 +729,7 @@ pub(crate) fn check_iceberg_parts(
 }
 
 /// §3.16.
+#[inline]
 fn would_trigger(new: &OrderRequest, market: &Market) -> bool {
     new.kind.is_contingent()
         && !new.stop_price.is_zero()

@@ -65,9 +65,8 @@ impl Engine {
     /// §12, 1 to 3.
     fn check_list_shape<'a>(&self, new: &'a NewOrderList) -> Result<Vec<Draft<'a>>, RejectReason> {
         let kind = new.kind;
-        self.check_identity(new.account, new.instrument)?;
+        let market = self.check_identity(new.account, new.instrument)?;
         require(!new.list_client_order_id.is_empty(), RejectReason::InvalidClientOrderId)?;
-        let market = self.venue.market(new.instrument).expect("the instrument was checked");
         let allows = |flag| market.rules.flags & flag != 0;
         let oto = !kind.has_working_order() || allows(flag::OTO);
         require(oto, RejectReason::OtoNotAllowed)?;
@@ -102,15 +101,15 @@ impl Engine {
         new: &NewOrderList,
         drafts: &mut [Draft<'_>],
     ) -> Result<Option<u32>, RejectReason> {
-        for draft in drafts.iter_mut() {
-            self.check_terms(draft)?;
-        }
-        for draft in drafts.iter() {
-            self.check_filters(draft)?;
-        }
         let market = self.venue.market(new.instrument).expect("the instrument was checked");
         let owner =
             self.orders.find_owner(Owner { account: new.account, instrument: new.instrument });
+        for draft in drafts.iter_mut() {
+            self.check_terms(draft, market)?;
+        }
+        for draft in drafts.iter() {
+            self.check_filters(draft, owner, market)?;
+        }
         let adding = drafts.iter().map(Draft::adds).fold(Adding::default(), |sum, new| sum + new);
         self.check_counts(new.account, owner, adding, market)?;
         let (all, here) = self.lists.counts(new.account, new.instrument);

@@ -390,15 +390,7 @@ impl Engine {
 
     /// Open order lists, by id, as the events that began them.
     pub fn open_order_lists(&self) -> Vec<OrderListAccepted> {
-        let accepted = |list: &OrderList| OrderListAccepted {
-            list: list.id,
-            account: list.account,
-            instrument: list.instrument,
-            kind: list.kind,
-            list_client_order_id: list.client_order_id,
-            orders: list.orders,
-        };
-        self.lists.iter().map(accepted).collect()
+        self.lists.iter().map(OrderList::accepted).collect()
     }
 
     /// Buckets of an instrument's calculated reference price: opening time in milliseconds since 1970,

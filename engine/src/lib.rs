@@ -17,6 +17,7 @@ mod average;
 mod bare;
 mod book;
 mod calendar;
+mod chains;
 mod check;
 mod contingency;
 mod divisor;

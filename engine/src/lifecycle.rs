@@ -83,7 +83,7 @@ impl Engine {
     fn place(&mut self, draft: &Draft<'_>, checked: Checked, out: &mut impl EventSink) {
         let request = draft.request;
         let market = self.venue.known(request.instrument);
-        if draft.terms != OrderTerms::NONE || market.is_collecting() {
+        if draft.has_terms || market.is_collecting() {
             let slot = self.accept(draft, checked.owner, OrderListId::NONE, out);
             self.hold_and_begin(slot, out);
             return;
@@ -129,7 +129,7 @@ impl Engine {
         let slot = self.orders.insert(order, owner, name_hash, request);
         self.venue.accounts[request.account.0 as usize].count(request.kind, draft.terms, 1);
         let execution = self.venue.known(request.instrument).next_execution();
-        if draft.terms == OrderTerms::NONE && list == OrderListId::NONE {
+        if !draft.has_terms && list == OrderListId::NONE {
             let market = self.venue.known(request.instrument);
             if request.kind == OrderKind::Market && market.is_collecting() {
                 self.accept_collected(slot, draft.price);
@@ -651,12 +651,12 @@ impl Engine {
     ) -> Refusal {
         let new = &replace.request;
         let mut draft = Draft::new(new, replace.terms);
-        self.check_identity(new.account, new.instrument)?;
-        let flags = self.venue.known(new.instrument).rules.flags;
-        if flags & flag::CANCEL_REPLACE == 0 {
+        let market = self.check_identity(new.account, new.instrument)?;
+        if market.rules.flags & flag::CANCEL_REPLACE == 0 {
             return Err(RejectReason::CancelReplaceNotSupported);
         }
-        self.check_request(&mut draft)?;
+        let owner = self.orders.find_owner(Owner::of(new));
+        self.check_request(&mut draft, owner, market)?;
         let name = Name {
             account: new.account,
             instrument: new.instrument,
@@ -672,7 +672,8 @@ impl Engine {
                 return Ok(());
             }
         }
-        match self.check_state(&draft) {
+        let market = self.venue.market(new.instrument).expect("the instrument was checked");
+        match self.check_state(&draft, owner, market) {
             Ok(checked) => self.place(&draft, checked, out),
             Err(reason) => out.emit(CommandRefused { part: CommandPart::New, reason }),
         }

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use protocol::command::{ClientOrderId, LISTED_ORDERS_MAX};
+use protocol::event::OrderListAccepted;
 use protocol::{AccountId, InstrumentId, OrderId, OrderListId, OrderListKind};
 
 /// How far a list is.
@@ -59,6 +60,18 @@ impl OrderList {
     pub(crate) fn pair(&self) -> [OrderId; 2] {
         let first = usize::from(self.kind.has_working_order());
         [self.orders[first], self.orders[first + 1]]
+    }
+
+    /// The event that told of it.
+    pub(crate) fn accepted(&self) -> OrderListAccepted {
+        OrderListAccepted {
+            list: self.id,
+            account: self.account,
+            instrument: self.instrument,
+            kind: self.kind,
+            list_client_order_id: self.client_order_id,
+            orders: self.orders,
+        }
     }
 
     /// The other order of the pair.

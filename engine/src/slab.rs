@@ -1,7 +1,8 @@
 //! Open orders by place and by id: what books, queues and a walk need of them, a line of memory
 //! each. What is needed less often is in [`crate::orders`].
 
-use crate::table::{NONE, Table, mix};
+use crate::chains::{Chains, Links};
+use crate::table::{NONE, mix};
 use alloc::vec::Vec;
 use core::ops::Range;
 use protocol::{
@@ -61,8 +62,8 @@ pub(crate) struct Order {
     pub(crate) instrument: InstrumentId,
     /// Whose it is: place in [`crate::orders::Orders`].
     pub(crate) owner: u32,
-    /// Hash of its client order id.
-    pub(crate) name_hash: u32,
+    /// The next order of its chain in the table of ids.
+    pub(crate) chained: Slot,
     /// The queue it rests in.
     pub(crate) queue: u32,
     /// Neighbours in its queue.
@@ -105,7 +106,7 @@ const NOBODY: Order = Order {
     account: AccountId::VENUE,
     instrument: InstrumentId::NONE,
     owner: 0,
-    name_hash: 0,
+    chained: Slot::NONE,
     queue: NONE,
     older: Slot::NONE,
     younger: Slot::NONE,
@@ -115,14 +116,44 @@ const NOBODY: Order = Order {
     is_touched: false,
 };
 
+/// Orders and what their table of ids needs to know.
+#[derive(Debug)]
+struct Places {
+    orders: Vec<Order>,
+    seed: u64,
+}
+
+impl Places {
+    #[inline]
+    fn hash_of(&self, id: OrderId) -> u32 {
+        (mix(self.seed, id.0, 0) >> 32) as u32
+    }
+}
+
+impl Links for Places {
+    #[inline]
+    fn next(&self, slot: Slot) -> Slot {
+        self.orders[slot.0 as usize].chained
+    }
+
+    #[inline]
+    fn set_next(&mut self, slot: Slot, next: Slot) {
+        self.orders[slot.0 as usize].chained = next;
+    }
+
+    #[inline]
+    fn hash(&self, slot: Slot) -> u32 {
+        self.hash_of(self.orders[slot.0 as usize].id)
+    }
+}
+
 /// **Invariants:** an order is at its slot and in `by_id`, exactly once; nothing else is. Slots
 /// without an order form a list by `younger` from `free`.
 #[derive(Debug)]
 pub(crate) struct Slab {
-    orders: Vec<Order>,
-    by_id: Table,
+    places: Places,
+    by_id: Chains,
     free: Slot,
-    seed: u64,
 }
 
 impl Default for Slab {
@@ -133,7 +164,8 @@ impl Default for Slab {
 
 impl Slab {
     pub(crate) fn new(seed: u64) -> Slab {
-        Slab { orders: Vec::from([NOBODY]), by_id: Table::default(), free: Slot::NONE, seed }
+        let places = Places { orders: Vec::from([NOBODY]), seed };
+        Slab { places, by_id: Chains::default(), free: Slot::NONE }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -142,32 +174,28 @@ impl Slab {
 
     #[inline]
     pub(crate) fn get(&self, slot: Slot) -> &Order {
-        &self.orders[slot.0 as usize]
+        &self.places.orders[slot.0 as usize]
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut Order {
-        &mut self.orders[slot.0 as usize]
-    }
-
-    #[inline]
-    fn hash(&self, id: OrderId) -> u32 {
-        (mix(self.seed, id.0, 0) >> 32) as u32
+        &mut self.places.orders[slot.0 as usize]
     }
 
     #[inline]
     pub(crate) fn find(&self, id: OrderId) -> Option<Slot> {
-        self.by_id.find(self.hash(id), |slot| self.get(Slot(slot)).id == id).map(Slot)
+        let hash = self.places.hash_of(id);
+        self.by_id.find(&self.places, hash, |slot| self.get(slot).id == id)
     }
 
     /// Orders whose hash lies in the range, in no order that means anything.
     pub(crate) fn hashed(&self, hashes: Range<u64>) -> impl Iterator<Item = Slot> + '_ {
-        self.by_id.places(hashes).map(Slot)
+        self.by_id.hashed(&self.places, hashes)
     }
 
     /// All open orders, in no order that means anything.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        let slots = self.orders.iter().zip(0..);
+        let slots = self.places.orders.iter().zip(0..);
         slots.filter(|(order, _)| order.id != OrderId::NONE).map(|(_, slot)| Slot(slot))
     }
 
@@ -176,22 +204,24 @@ impl Slab {
     pub(crate) fn insert(&mut self, order: Order) -> Slot {
         let slot = self.free;
         let slot = if slot.is_none() {
-            self.orders.push(order);
-            Slot(u32::try_from(self.orders.len() - 1).expect("fewer than 2^32 open orders"))
+            let orders = &mut self.places.orders;
+            orders.push(order);
+            Slot(u32::try_from(orders.len() - 1).expect("fewer than 2^32 open orders"))
         } else {
             let place = self.get_mut(slot);
             let free = core::mem::replace(place, order).younger;
             self.free = free;
             slot
         };
-        self.by_id.insert(self.hash(order.id), slot.0);
+        let hash = self.places.hash_of(order.id);
+        self.by_id.insert(&mut self.places, hash, slot);
         slot
     }
 
     #[inline]
     pub(crate) fn remove(&mut self, slot: Slot) {
-        let hash = self.hash(self.get(slot).id);
-        self.by_id.remove(hash, slot.0);
+        let hash = self.places.hash(slot);
+        self.by_id.remove(&mut self.places, hash, slot);
         let free = core::mem::replace(&mut self.free, slot);
         let order = self.get_mut(slot);
         order.id = OrderId::NONE;

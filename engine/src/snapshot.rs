@@ -362,9 +362,7 @@ impl Engine {
     }
 
     fn save_lists(&self, out: &mut Vec<u8>) {
-        for (accepted, list) in self.open_order_lists().into_iter().zip(self.lists.iter()) {
-            encode(&OrderListState { accepted, stage: list.stage, holder: list.holder }, out);
-        }
+        self.lists.iter().for_each(|list| save_list(list, out));
         let mut slots: Vec<Slot> = self.orders.slots().collect();
         slots.sort_unstable_by_key(|slot| self.orders.get(*slot).id);
         slots.into_iter().for_each(|slot| self.save_extra(slot, out));
@@ -507,6 +505,11 @@ pub(crate) fn save_account(at: u32, account: &Account, out: &mut Vec<u8>) {
         taker: rates.taker,
     };
     encode(&state, out);
+}
+
+pub(crate) fn save_list(list: &OrderList, out: &mut Vec<u8>) {
+    let (accepted, stage, holder) = (list.accepted(), list.stage, list.holder);
+    encode(&OrderListState { accepted, stage, holder }, out);
 }
 
 pub(crate) fn save_balance(entry: &Entry, out: &mut Vec<u8>) {

@@ -15,20 +15,16 @@ use core::ops::Range;
 use protocol::hash::hash_bytes;
 
 /// Commands from one slice to the next.
-pub(crate) const COMMANDS_PER_SLICE: u64 = 64;
+pub(crate) const COMMANDS_PER_SLICE: u64 = 32;
 
 /// A sweep has at least as many slices.
 const SLICES_MIN: u64 = 64;
 
-/// On average, counting an instrument as several.
-const ENTITIES_PER_SLICE: u64 = 4;
+/// One a slice on average, so that no command waits long; an instrument counts as several.
 const ENTITIES_PER_MARKET: u64 = 16;
 
 /// Where a sweep ends.
 const END: u64 = 1 << 32;
-
-/// Open order lists that are looked at each time.
-const LISTS_MAX: usize = 64;
 
 /// Orders of the trigger queue whose places are hashed.
 const TRIGGERED_MAX: usize = 64;
@@ -82,7 +78,7 @@ impl Engine {
         let places = venue.accounts.len() + venue.assets.len() + self.gateways.all().len();
         let entities = (self.orders.len() + self.ledger.len() + places) as u64
             + venue.markets.len() as u64 * ENTITIES_PER_MARKET;
-        let slices = (entities / ENTITIES_PER_SLICE).max(SLICES_MIN);
+        let slices = entities.max(SLICES_MIN);
         let end = (self.sweep.cursor + END / slices).min(END);
         let sum = self.sum_of(self.sweep.cursor..end);
         self.sweep = Sweep::new(end, mix(self.sweep.hash, sum, end));
@@ -94,6 +90,10 @@ impl Engine {
             sum.add(self.id_before(slot), |out| {
                 self.save_order(slot, out);
                 self.save_extra(slot, out);
+                // An open list has an open order that names it.
+                if let Some(list) = self.list_of(slot) {
+                    save_list(list, out);
+                }
             });
         }
         for owned in self.orders.owners_hashed(slice.clone()) {
@@ -138,13 +138,10 @@ impl Engine {
         let live = self.triggered.iter().filter(|order| self.orders.find(**order).is_some());
         let triggered = live.take(TRIGGERED_MAX).map(|order| order.0);
         let whole = hash_bytes(&header, self.sweep.hash);
-        let lists = self.lists.iter().take(LISTS_MAX);
-        let lists = lists.flat_map(|list| [list.id.0, list.holder.0 ^ (list.stage as u64) << 56]);
         let risk = [u64::from(venue.is_killed), venue.risk.entries.len() as u64];
         registries
             .into_iter()
             .chain(triggered)
-            .chain(lists)
             .chain(risk)
             .fold(whole, |hash, word| mix(hash, word, 0))
     }

@@ -50,6 +50,11 @@ impl<const N: usize> Text<N> {
         core::str::from_utf8(self.as_bytes()).unwrap_or("")
     }
 
+    /// All `N` bytes, with zeros behind the text.
+    pub const fn padded(&self) -> &[u8; N] {
+        &self.bytes
+    }
+
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }

@@ -20,14 +20,18 @@ use store::{
 /// A batch is written when it is this long, even when more is to be applied.
 const BATCH_BYTES_MAX: usize = 64 << 10;
 
+/// Events are hashed when there are so many bytes of them: they are in the nearest cache still, and
+/// those of one command are too few for the hash to get going.
+const HASHED_BYTES: usize = 2 << 10;
+
 /// The log is derived and no commit waits for it, but each full segment stays open until it is
 /// synced, and the next snapshot has to wait for all of them: a thread syncs now and then …
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
 /// … and with more than these the writer does it itself.
 const UNSYNCED_SEGMENTS_MAX: usize = 64;
 
-/// **Invariants:** `hash` covers the first `hashed` bytes of the open frame and every event before it,
-/// between commands so every event; the open frame holds events of commands
+/// **Invariants:** `hash` covers the first `hashed` bytes of the open frame and every event before it;
+/// the open frame holds events of commands
 /// `first_sequence ..= sequence` and has room for `room` bytes more, and none is open when that is 0.
 pub struct EventLog {
     writer: Writer,
@@ -97,7 +101,9 @@ impl EventLog {
 
     /// The hash over all events so far. Between commands only.
     pub fn hash(&self) -> u64 {
-        self.hash.0
+        let mut hash = self.hash;
+        hash.add(self.unhashed());
+        hash.0
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -111,8 +117,12 @@ impl EventLog {
     /// The command's events are complete.
     pub(super) fn end_command(&mut self) -> Result<(), Divergence> {
         self.completed = self.sequence;
-        self.hash_events();
-        let Some(comparison) = &mut self.comparison else { return Ok(()) };
+        let Some(comparison) = &mut self.comparison else {
+            if self.unhashed().len() >= HASHED_BYTES {
+                self.hash_events();
+            }
+            return Ok(());
+        };
         let over = comparison.end_command(self.completed, self.hash.0)?;
         if over {
             self.comparison = None;
@@ -143,14 +153,22 @@ impl EventLog {
         (self.count, self.hashed, self.room) = (0, 0, 0);
     }
 
-    /// Hashes what was encoded since the last time: a command's events at once. One by one each would
-    /// wait for the stores that encoded it.
-    fn hash_events(&mut self) {
-        if self.room > 0 {
-            let payload = self.writer.open_payload();
-            self.hash.add(&payload[self.hashed..]);
-            self.hashed = payload.len();
+    /// Events of the open frame that are not in the hash.
+    fn unhashed(&self) -> &[u8] {
+        match self.room {
+            0 => &[],
+            _ => &self.writer.open_payload()[self.hashed..],
         }
+    }
+
+    /// Hashes what was encoded since the last time. One by one each event would wait for the stores
+    /// that encoded it.
+    fn hash_events(&mut self) {
+        let mut hash = self.hash;
+        let events = self.unhashed();
+        hash.add(events);
+        self.hashed += events.len();
+        self.hash = hash;
     }
 
     /// Is there so much to write that readers should not wait for more?

@@ -3,15 +3,19 @@
 
 use engine::EventSink;
 use protocol::event::{CommandRefused, Trade};
-use protocol::record::{RECORD_LENGTH_MAX, encode_into, encoded_length};
+use protocol::record::{RECORD_LENGTH_MAX, encode_into};
 use protocol::{Event, EventRecord, Record, RejectReason, RollingHash};
 
 /// As long as a batch of the node's event log.
 const BATCH_BYTES: usize = 64 << 10;
 
+/// Events are hashed when there are so many bytes of them, as the node's event log does it: they are
+/// in the nearest cache still, and a command alone is too short for the hash to get going.
+const HASHED_BYTES: usize = 2 << 10;
+
 /// Where events go. The batch has room for the longest record behind its end.
 pub struct MemoryLog {
-    batch: Vec<u8>,
+    batch: Box<[u8; BATCH_BYTES + RECORD_LENGTH_MAX]>,
     length: usize,
     /// What of the batch is in the hash.
     hashed: usize,
@@ -30,7 +34,7 @@ pub struct MemoryLog {
 impl Default for MemoryLog {
     fn default() -> MemoryLog {
         MemoryLog {
-            batch: vec![0; BATCH_BYTES + RECORD_LENGTH_MAX],
+            batch: Box::new([0; BATCH_BYTES + RECORD_LENGTH_MAX]),
             length: 0,
             hashed: 0,
             hash: RollingHash::default(),
@@ -46,7 +50,9 @@ impl Default for MemoryLog {
 impl MemoryLog {
     /// The hash over all events so far. Between commands only.
     pub fn hash(&self) -> u64 {
-        self.hash.0
+        let mut hash = self.hash;
+        hash.add(&self.batch[self.hashed..self.length]);
+        hash.0
     }
 
     /// Of all records so far.
@@ -58,34 +64,33 @@ impl MemoryLog {
     #[inline]
     pub fn end_command(&mut self) {
         self.commands += 1;
-        self.hash_events();
-        if self.length >= BATCH_BYTES {
-            self.begin_batch();
+        if self.length - self.hashed >= HASHED_BYTES {
+            self.hash_events();
         }
     }
 
+    #[inline(never)]
     fn hash_events(&mut self) {
         self.hash.add(&self.batch[self.hashed..self.length]);
         self.hashed = self.length;
     }
 
+    /// Returns where the next event goes.
     #[cold]
-    fn begin_batch(&mut self) {
+    #[inline(never)]
+    fn begin_batch(&mut self) -> usize {
         self.hash_events();
         self.bytes += self.length as u64;
         (self.length, self.hashed) = (0, 0);
+        0
     }
 }
 
 impl EventSink for MemoryLog {
     #[inline]
     fn emit<E: EventRecord>(&mut self, event: E) {
-        let length = encoded_length::<E>();
-        if self.batch.len() - self.length < length {
-            self.begin_batch();
-        }
-        encode_into(&event, &mut self.batch[self.length..][..length]);
-        self.length += length;
+        let at = if self.length > BATCH_BYTES { self.begin_batch() } else { self.length };
+        self.length = at + encode_into(&event, &mut self.batch[at..]);
         self.events += 1;
         if E::KIND == Trade::KIND
             && let Event::Trade(trade) = event.clone().into()

@@ -1,0 +1,198 @@
+//! Which open orders have a hash: those that share a bucket form a chain, each linked to the next.
+//!
+//! Orders come and go with nearly every command. To join is to stand before the first of a chain, to
+//! leave is to be stepped over, whatever else is in the table; links lie where the order's other
+//! facts are. What only ever grows is in a [`crate::table`].
+
+use crate::slab::Slot;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// Buckets of the smallest table.
+const BUCKETS_MIN: usize = 16;
+
+/// Where the links of chains lie.
+pub(crate) trait Links {
+    /// The next of the chain.
+    fn next(&self, slot: Slot) -> Slot;
+    fn set_next(&mut self, slot: Slot, next: Slot);
+    /// What the slot was inserted with.
+    fn hash(&self, slot: Slot) -> u32;
+}
+
+/// **Invariants:** the number of buckets is a power of two, or 0, and at least twice that of the
+/// slots; a slot is in the chain of its hash, once.
+#[derive(Debug, Default)]
+pub(crate) struct Chains {
+    /// The first of each chain.
+    first: Vec<Slot>,
+    len: usize,
+    /// A hash without so many low bits is its bucket.
+    shift: u32,
+}
+
+impl Chains {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    fn bucket(&self, hash: u32) -> usize {
+        (hash >> self.shift) as usize
+    }
+
+    /// The slot in the chain of this hash that `is_it`.
+    #[inline]
+    pub(crate) fn find(
+        &self,
+        links: &impl Links,
+        hash: u32,
+        is_it: impl Fn(Slot) -> bool,
+    ) -> Option<Slot> {
+        let mut slot = *self.first.get(self.bucket(hash))?;
+        while !slot.is_none() {
+            if is_it(slot) {
+                return Some(slot);
+            }
+            slot = links.next(slot);
+        }
+        None
+    }
+
+    /// Adds a slot that is in no chain.
+    #[inline]
+    pub(crate) fn insert(&mut self, links: &mut impl Links, hash: u32, slot: Slot) {
+        if 2 * (self.len + 1) > self.first.len() {
+            self.grow(links);
+        }
+        self.len += 1;
+        self.put(links, hash, slot);
+    }
+
+    #[inline]
+    fn put(&mut self, links: &mut impl Links, hash: u32, slot: Slot) {
+        let bucket = self.bucket(hash);
+        let next = core::mem::replace(&mut self.first[bucket], slot);
+        links.set_next(slot, next);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, links: &mut impl Links) {
+        let length = (2 * self.first.len()).max(BUCKETS_MIN);
+        assert!(length < 1 << 30, "fewer than 2^29 open orders");
+        self.shift = u32::BITS - length.trailing_zeros();
+        for first in core::mem::replace(&mut self.first, alloc::vec![Slot::NONE; length]) {
+            let mut slot = first;
+            while !slot.is_none() {
+                let next = links.next(slot);
+                self.put(links, links.hash(slot), slot);
+                slot = next;
+            }
+        }
+    }
+
+    /// Takes a slot out of the chain of its hash.
+    #[inline]
+    pub(crate) fn remove(&mut self, links: &mut impl Links, hash: u32, slot: Slot) {
+        let next = links.next(slot);
+        let bucket = self.bucket(hash);
+        let mut before = self.first[bucket];
+        self.len -= 1;
+        if before == slot {
+            self.first[bucket] = next;
+            return;
+        }
+        loop {
+            assert!(!before.is_none(), "slot {slot:?} is in no chain");
+            let after = links.next(before);
+            if after == slot {
+                break;
+            }
+            before = after;
+        }
+        links.set_next(before, next);
+    }
+
+    /// All slots whose hash lies in the range, in no order that means anything. The range ends at
+    /// 2^32 or before.
+    pub(crate) fn hashed<'a>(
+        &'a self,
+        links: &'a impl Links,
+        hashes: Range<u64>,
+    ) -> impl Iterator<Item = Slot> + 'a {
+        let last = hashes.end.saturating_sub(1);
+        let [first, last] = [hashes.start, last].map(|hash| (hash >> self.shift) as usize);
+        let buckets = self.first.get(first..=last).unwrap_or_default();
+        let chains = buckets.iter().flat_map(|first| {
+            core::iter::successors(first.some(), |slot| links.next(*slot).some())
+        });
+        chains.filter(move |slot| hashes.contains(&links.hash(*slot).into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::mix;
+    use alloc::collections::BTreeSet;
+
+    /// Slots by a hash of their numbers, in which many are equal.
+    struct Numbers(Vec<Slot>);
+
+    fn hash_of(slot: Slot) -> u32 {
+        (mix(7, u64::from(slot.0 / 3), 0) >> 32) as u32
+    }
+
+    impl Links for Numbers {
+        fn next(&self, slot: Slot) -> Slot {
+            self.0[slot.0 as usize]
+        }
+
+        fn set_next(&mut self, slot: Slot, next: Slot) {
+            self.0[slot.0 as usize] = next;
+        }
+
+        fn hash(&self, slot: Slot) -> u32 {
+            hash_of(slot)
+        }
+    }
+
+    #[test]
+    fn chains_hold_what_a_set_holds() {
+        let mut links = Numbers(alloc::vec![Slot::NONE; 1_001]);
+        let (mut chains, mut set) = (Chains::default(), BTreeSet::new());
+        for step in 0..20_000u64 {
+            let slot = Slot(1 + (mix(step, 3, 5) % 1_000) as u32);
+            let hash = hash_of(slot);
+            let found = chains.find(&links, hash, |at| at == slot);
+            assert_eq!(found.is_some(), set.contains(&slot));
+            if set.remove(&slot) {
+                chains.remove(&mut links, hash, slot);
+            } else {
+                set.insert(slot);
+                chains.insert(&mut links, hash, slot);
+            }
+            assert_eq!(chains.len(), set.len());
+        }
+        assert_eq!(chains.hashed(&links, 0..1 << 32).collect::<BTreeSet<_>>(), set);
+    }
+
+    #[test]
+    fn ranges_of_hashes_together_hold_every_slot_once() {
+        for count in [0u32, 1, 5, 100, 3_000] {
+            let mut links = Numbers(alloc::vec![Slot::NONE; count as usize + 1]);
+            let mut chains = Chains::default();
+            let slots = (1..=count).map(Slot);
+            slots.clone().for_each(|slot| chains.insert(&mut links, hash_of(slot), slot));
+            let step = (1u64 << 32) / 37;
+            let mut found = Vec::new();
+            for part in 0..38 {
+                let end = ((part + 1) * step).min(1 << 32);
+                found.extend(chains.hashed(&links, part * step..end));
+            }
+            found.sort_unstable();
+            assert_eq!(found, slots.collect::<Vec<_>>());
+        }
+    }
+}
