@@ -1,6 +1,7 @@
 //! A book alone: the engine's own book and queues, without accounts, filters or client order ids.
 
 use crate::book::{Book, crosses};
+use crate::ledger::Row;
 use crate::sink::EventSink;
 use crate::slab::{Order, Phase, Slab, Slot};
 use crate::table::NONE;
@@ -154,6 +155,7 @@ impl BareBook {
                 account: AccountId(1),
                 instrument: INSTRUMENT,
                 owner: 0,
+                paying: Row::NONE,
                 chained: Slot::NONE,
                 queue: NONE,
                 older: Slot::NONE,

@@ -27,8 +27,6 @@ pub(crate) struct Chains {
     /// The first of each chain.
     first: Vec<Slot>,
     len: usize,
-    /// A hash without so many low bits is its bucket.
-    shift: u32,
 }
 
 impl Chains {
@@ -36,9 +34,10 @@ impl Chains {
         self.len
     }
 
+    /// The low bits of a hash.
     #[inline]
     fn bucket(&self, hash: u32) -> usize {
-        (hash >> self.shift) as usize
+        hash as usize & self.first.len().wrapping_sub(1)
     }
 
     /// The slot in the chain of this hash that `is_it`.
@@ -81,7 +80,6 @@ impl Chains {
     fn grow(&mut self, links: &mut impl Links) {
         let length = (2 * self.first.len()).max(BUCKETS_MIN);
         assert!(length < 1 << 30, "fewer than 2^29 open orders");
-        self.shift = u32::BITS - length.trailing_zeros();
         for first in core::mem::replace(&mut self.first, alloc::vec![Slot::NONE; length]) {
             let mut slot = first;
             while !slot.is_none() {
@@ -114,20 +112,28 @@ impl Chains {
         links.set_next(before, next);
     }
 
-    /// All slots whose hash lies in the range, in no order that means anything. The range ends at
-    /// 2^32 or before.
-    pub(crate) fn hashed<'a>(
+    /// All slots whose hash, its bits reversed, lies in the range, in no order that means anything:
+    /// so a range is some buckets, however many there are. It ends at 2^32 or before.
+    pub(crate) fn reversed<'a>(
         &'a self,
         links: &'a impl Links,
-        hashes: Range<u64>,
+        range: Range<u64>,
     ) -> impl Iterator<Item = Slot> + 'a {
-        let last = hashes.end.saturating_sub(1);
-        let [first, last] = [hashes.start, last].map(|hash| (hash >> self.shift) as usize);
-        let buckets = self.first.get(first..=last).unwrap_or_default();
-        let chains = buckets.iter().flat_map(|first| {
-            core::iter::successors(first.some(), |slot| links.next(*slot).some())
-        });
-        chains.filter(move |slot| hashes.contains(&links.hash(*slot).into()))
+        let bits = self.first.len().max(1).trailing_zeros();
+        let prefix = |reversed: u64| reversed >> (u32::BITS - bits);
+        let prefixes = match range.is_empty() {
+            true => 0..0,
+            false => prefix(range.start)..prefix(range.end - 1) + 1,
+        };
+        let first = move |prefix: u64| {
+            // The prefix of the reversed is the reverse of the low bits.
+            let low = (prefix as u32).reverse_bits() >> 1 >> (u32::BITS - 1 - bits);
+            self.first.get(low as usize)?.some()
+        };
+        prefixes
+            .filter_map(first)
+            .flat_map(|first| core::iter::successors(Some(first), |slot| links.next(*slot).some()))
+            .filter(move |slot| range.contains(&links.hash(*slot).reverse_bits().into()))
     }
 }
 
@@ -175,7 +181,7 @@ mod tests {
             }
             assert_eq!(chains.len(), set.len());
         }
-        assert_eq!(chains.hashed(&links, 0..1 << 32).collect::<BTreeSet<_>>(), set);
+        assert_eq!(chains.reversed(&links, 0..1 << 32).collect::<BTreeSet<_>>(), set);
     }
 
     #[test]
@@ -189,7 +195,7 @@ mod tests {
             let mut found = Vec::new();
             for part in 0..38 {
                 let end = ((part + 1) * step).min(1 << 32);
-                found.extend(chains.hashed(&links, part * step..end));
+                found.extend(chains.reversed(&links, part * step..end));
             }
             found.sort_unstable();
             assert_eq!(found, slots.collect::<Vec<_>>());

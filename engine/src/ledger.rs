@@ -33,6 +33,11 @@ pub(crate) enum Pocket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row(u32);
 
+impl Row {
+    /// Nobody's, where there is no ledger.
+    pub(crate) const NONE: Row = Row(u32::MAX);
+}
+
 /// What an order pays in a trade.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Payment {

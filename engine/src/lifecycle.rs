@@ -96,7 +96,7 @@ impl Engine {
         let market = self.venue.known(request.instrument);
         out.emit(OrderAccepted { order, execution: market.next_execution(), request: *request });
         if !checked.hold.is_zero() {
-            let row = self.orders.owned(owner).paying(request.side);
+            let row = self.orders.get(slot).paying;
             self.ledger.hold(row, checked.hold);
             out.emit(self.ledger.changed(row));
         }
@@ -326,7 +326,7 @@ impl Engine {
             self.reject(slot, reason, out);
             return false;
         }
-        let row = self.orders.owned(self.orders.get(slot).owner).paying(side);
+        let row = self.orders.get(slot).paying;
         if self.ledger.entry(row).balance.free + extra.held < self.need_of(&draft) {
             self.reject(slot, RejectReason::InsufficientBalance, out);
             return false;
@@ -377,9 +377,8 @@ impl Engine {
             cancel_client_order_id,
         });
         if !held.is_zero() {
-            let row = self.orders.owned(order.owner).paying(side);
-            self.ledger.hold(row, -held);
-            out.emit(self.ledger.changed(row));
+            self.ledger.hold(order.paying, -held);
+            out.emit(self.ledger.changed(order.paying));
         }
         if order.extra == NONE && order.phase == Phase::Resting {
             let level = market.book.remove(&mut self.orders.slab, slot, order.remaining);
@@ -459,15 +458,13 @@ impl Engine {
         if difference.is_zero() {
             return false;
         }
-        let Order { owner, side, .. } = *self.orders.get(slot);
-        self.ledger.hold(self.orders.owned(owner).paying(side), difference);
+        self.ledger.hold(self.orders.get(slot).paying, difference);
         true
     }
 
     #[inline]
     pub(crate) fn emit_paying_balance(&self, slot: Slot, out: &mut impl EventSink) {
-        let Order { owner, side, .. } = *self.orders.get(slot);
-        self.emit_balance(self.orders.owned(owner).paying(side), out);
+        self.emit_balance(self.orders.get(slot).paying, out);
     }
 
     #[inline]
@@ -785,7 +782,7 @@ impl Engine {
         }
         let slot = found?;
         let before = *self.orders.get(slot);
-        let Order { side, kind, owner, .. } = before;
+        let Order { side, kind, .. } = before;
         let gone = self.orders.gone(slot);
         let market = self.venue.known(instrument);
         check_replace(&before, gone, (price, quantity), market)?;
@@ -799,7 +796,7 @@ impl Engine {
         if let Some(extra) = self.orders.extra(slot).filter(|extra| extra.is_iceberg()) {
             check_iceberg_parts(quantity, extra.terms.iceberg, market)?;
         }
-        let row = self.orders.owned(owner).paying(side);
+        let row = before.paying;
         let held = if is_plain { before.hold() } else { self.orders.held(slot) };
         let needed = match side {
             Side::Buy => notional(price, quantity),

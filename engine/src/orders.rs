@@ -192,7 +192,7 @@ pub(crate) struct Orders {
 
 impl Orders {
     pub(crate) fn with_seed(seed: u64) -> Orders {
-        Orders { slab: Slab::new(seed), seed, ..Orders::default() }
+        Orders { seed, ..Orders::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -401,6 +401,7 @@ impl Orders {
             account: request.account,
             instrument: request.instrument,
             owner,
+            paying: self.owned(owner).paying(request.side),
             chained: Slot::NONE,
             queue: NONE,
             older: Slot::NONE,

@@ -2,7 +2,8 @@
 //! each. What is needed less often is in [`crate::orders`].
 
 use crate::chains::{Chains, Links};
-use crate::table::{NONE, mix};
+use crate::ledger::Row;
+use crate::table::NONE;
 use alloc::vec::Vec;
 use core::ops::Range;
 use protocol::{
@@ -62,6 +63,8 @@ pub(crate) struct Order {
     pub(crate) instrument: InstrumentId,
     /// Whose it is: place in [`crate::orders::Orders`].
     pub(crate) owner: u32,
+    /// The balance that it pays from.
+    pub(crate) paying: Row,
     /// The next order of its chain in the table of ids.
     pub(crate) chained: Slot,
     /// The queue it rests in.
@@ -106,6 +109,7 @@ const NOBODY: Order = Order {
     account: AccountId::VENUE,
     instrument: InstrumentId::NONE,
     owner: 0,
+    paying: Row::NONE,
     chained: Slot::NONE,
     queue: NONE,
     older: Slot::NONE,
@@ -116,86 +120,74 @@ const NOBODY: Order = Order {
     is_touched: false,
 };
 
-/// Orders and what their table of ids needs to know.
-#[derive(Debug)]
-struct Places {
-    orders: Vec<Order>,
-    seed: u64,
-}
-
-impl Places {
-    #[inline]
-    fn hash_of(&self, id: OrderId) -> u32 {
-        (mix(self.seed, id.0, 0) >> 32) as u32
-    }
-}
-
-impl Links for Places {
+impl Links for Vec<Order> {
     #[inline]
     fn next(&self, slot: Slot) -> Slot {
-        self.orders[slot.0 as usize].chained
+        self[slot.0 as usize].chained
     }
 
     #[inline]
     fn set_next(&mut self, slot: Slot, next: Slot) {
-        self.orders[slot.0 as usize].chained = next;
+        self[slot.0 as usize].chained = next;
     }
 
     #[inline]
     fn hash(&self, slot: Slot) -> u32 {
-        self.hash_of(self.orders[slot.0 as usize].id)
+        hash_of(self[slot.0 as usize].id)
     }
+}
+
+/// Ids need no hash: the engine gives them one after the other, so those of open orders hardly meet
+/// in a bucket, and neighbours share a line of memory. Whoever would fill a bucket has to send as
+/// many orders as there are buckets for each one that he leaves in it.
+#[inline]
+fn hash_of(id: OrderId) -> u32 {
+    id.0 as u32
 }
 
 /// **Invariants:** an order is at its slot and in `by_id`, exactly once; nothing else is. Slots
 /// without an order form a list by `younger` from `free`.
 #[derive(Debug)]
 pub(crate) struct Slab {
-    places: Places,
+    orders: Vec<Order>,
     by_id: Chains,
     free: Slot,
 }
 
 impl Default for Slab {
     fn default() -> Slab {
-        Slab::new(0)
+        Slab { orders: Vec::from([NOBODY]), by_id: Chains::default(), free: Slot::NONE }
     }
 }
 
 impl Slab {
-    pub(crate) fn new(seed: u64) -> Slab {
-        let places = Places { orders: Vec::from([NOBODY]), seed };
-        Slab { places, by_id: Chains::default(), free: Slot::NONE }
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
 
     #[inline]
     pub(crate) fn get(&self, slot: Slot) -> &Order {
-        &self.places.orders[slot.0 as usize]
+        &self.orders[slot.0 as usize]
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut Order {
-        &mut self.places.orders[slot.0 as usize]
+        &mut self.orders[slot.0 as usize]
     }
 
     #[inline]
     pub(crate) fn find(&self, id: OrderId) -> Option<Slot> {
-        let hash = self.places.hash_of(id);
-        self.by_id.find(&self.places, hash, |slot| self.get(slot).id == id)
+        self.by_id.find(&self.orders, hash_of(id), |slot| self.get(slot).id == id)
     }
 
-    /// Orders whose hash lies in the range, in no order that means anything.
-    pub(crate) fn hashed(&self, hashes: Range<u64>) -> impl Iterator<Item = Slot> + '_ {
-        self.by_id.hashed(&self.places, hashes)
+    /// Orders whose id's low bits, reversed, lie in the range, in no order that means anything.
+    pub(crate) fn reversed(&self, range: Range<u64>) -> impl Iterator<Item = Slot> + '_ {
+        self.by_id.reversed(&self.orders, range)
     }
 
     /// All open orders, in no order that means anything.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        let slots = self.places.orders.iter().zip(0..);
+        let slots = self.orders.iter().zip(0..);
         slots.filter(|(order, _)| order.id != OrderId::NONE).map(|(_, slot)| Slot(slot))
     }
 
@@ -204,24 +196,22 @@ impl Slab {
     pub(crate) fn insert(&mut self, order: Order) -> Slot {
         let slot = self.free;
         let slot = if slot.is_none() {
-            let orders = &mut self.places.orders;
-            orders.push(order);
-            Slot(u32::try_from(orders.len() - 1).expect("fewer than 2^32 open orders"))
+            self.orders.push(order);
+            Slot(u32::try_from(self.orders.len() - 1).expect("fewer than 2^32 open orders"))
         } else {
             let place = self.get_mut(slot);
             let free = core::mem::replace(place, order).younger;
             self.free = free;
             slot
         };
-        let hash = self.places.hash_of(order.id);
-        self.by_id.insert(&mut self.places, hash, slot);
+        self.by_id.insert(&mut self.orders, hash_of(order.id), slot);
         slot
     }
 
     #[inline]
     pub(crate) fn remove(&mut self, slot: Slot) {
-        let hash = self.places.hash(slot);
-        self.by_id.remove(&mut self.places, hash, slot);
+        let hash = self.orders.hash(slot);
+        self.by_id.remove(&mut self.orders, hash, slot);
         let free = core::mem::replace(&mut self.free, slot);
         let order = self.get_mut(slot);
         order.id = OrderId::NONE;

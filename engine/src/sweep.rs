@@ -86,7 +86,7 @@ impl Engine {
 
     fn sum_of(&self, slice: Range<u64>) -> u64 {
         let mut sum = Sum::default();
-        for slot in self.orders.slab.hashed(slice.clone()) {
+        for slot in self.orders.slab.reversed(slice.clone()) {
             sum.add(self.id_before(slot), |out| {
                 self.save_order(slot, out);
                 self.save_extra(slot, out);

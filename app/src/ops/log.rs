@@ -1,5 +1,5 @@
-//! The event log without a log: events are encoded in place and hashed as the node does it, and
-//! the space is used again when a batch is full.
+//! The event log without a log: events are encoded in place, of a whole engine also hashed as the
+//! node does it, and the space is used again when a batch is full.
 
 use engine::EventSink;
 use protocol::event::{CommandRefused, Trade};
@@ -19,7 +19,8 @@ pub struct MemoryLog {
     length: usize,
     /// What of the batch is in the hash.
     hashed: usize,
-    hash: RollingHash,
+    /// None: a book alone has no log whose hash anybody would compare.
+    hash: Option<RollingHash>,
     pub events: u64,
     /// In batches before this one.
     bytes: u64,
@@ -37,7 +38,7 @@ impl Default for MemoryLog {
             batch: Box::new([0; BATCH_BYTES + RECORD_LENGTH_MAX]),
             length: 0,
             hashed: 0,
-            hash: RollingHash::default(),
+            hash: Some(RollingHash::default()),
             events: 0,
             bytes: 0,
             trades: Vec::with_capacity(1 << 12),
@@ -48,11 +49,15 @@ impl Default for MemoryLog {
 }
 
 impl MemoryLog {
-    /// The hash over all events so far. Between commands only.
-    pub fn hash(&self) -> u64 {
-        let mut hash = self.hash;
+    pub fn without_hash() -> MemoryLog {
+        MemoryLog { hash: None, ..MemoryLog::default() }
+    }
+
+    /// The hash over all events so far, if there is one. Between commands only.
+    pub fn hash(&self) -> Option<u64> {
+        let mut hash = self.hash?;
         hash.add(&self.batch[self.hashed..self.length]);
-        hash.0
+        Some(hash.0)
     }
 
     /// Of all records so far.
@@ -71,7 +76,9 @@ impl MemoryLog {
 
     #[inline(never)]
     fn hash_events(&mut self) {
-        self.hash.add(&self.batch[self.hashed..self.length]);
+        if let Some(hash) = &mut self.hash {
+            hash.add(&self.batch[self.hashed..self.length]);
+        }
         self.hashed = self.length;
     }
 

@@ -122,7 +122,7 @@ impl Subject for FullEngine {
     }
 }
 
-/// The engine's book without the engine around it; every event encoded and hashed.
+/// The engine's book without the engine around it; every event encoded.
 pub struct BookAlone {
     book: BareBook,
     pub log: MemoryLog,
@@ -137,7 +137,7 @@ impl Default for BookAlone {
     fn default() -> BookAlone {
         BookAlone {
             book: BareBook::with_tick(Price(TICK)),
-            log: MemoryLog::default(),
+            log: MemoryLog::without_hash(),
             translator: Translator::default(),
             settled: 0,
             idle: None,
