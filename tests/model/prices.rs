@@ -56,7 +56,8 @@ impl Model {
             count += bucket.0 * inside / width;
             sum += bucket.1 * inside / width;
         }
-        (count != 0).then(|| Price((sum / count) as u64))
+        let largest = i128::from(Price::MAX.0);
+        (count != 0).then(|| Price((sum / count).min(largest) as u64))
     }
 
     /// filters.md: the reference price goes before the average.
