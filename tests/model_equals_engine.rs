@@ -124,6 +124,7 @@ fn check(seed: u64, shape: Shape, commands: usize) -> u64 {
         match applied.unwrap_or(Err("a panic".into())) {
             Ok(events) => events.iter().for_each(|event| log.observe(event)),
             Err(wrong) => {
+                eprintln!("seed {seed}, sequence {count}; this takes some minutes:\n{wrong}");
                 let story = story(&shrink(steps));
                 panic!("seed {seed}, {shape:?}, sequence {count}:\n{wrong}\n\n{story}");
             }

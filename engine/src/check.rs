@@ -67,7 +67,7 @@ impl<'a> Draft<'a> {
 
     /// The prices that filters look at: the named one, then the effective one (§3).
     #[inline]
-    fn prices(&self) -> impl Iterator<Item = Price> + use<> {
+    fn prices(&self) -> impl Iterator<Item = Price> + Clone + use<> {
         let (named, effective) = (self.request.price, self.price);
         let is_limit = self.request.kind.is_limit();
         let named_counts = is_limit && !named.is_zero();
@@ -309,50 +309,39 @@ impl Engine {
             return Ok(());
         }
         let OrderRequest { kind, quantity_unit, .. } = *draft.request;
-        if !kind.is_limit() {
-            return self.check_notional(kind, quantity_unit, Price::ZERO, quantity, market);
-        }
-        for price in draft.prices() {
-            self.check_notional(kind, quantity_unit, price, quantity, market)?;
-        }
-        Ok(())
+        self.check_notional(kind, quantity_unit, draft.prices(), quantity, market)
     }
 
-    /// MIN_NOTIONAL and NOTIONAL, for new orders and amends.
+    /// MIN_NOTIONAL at all prices, then NOTIONAL at all of them, for new orders and amends.
     pub(crate) fn check_notional(
         &self,
         kind: OrderKind,
         unit: QuantityUnit,
-        price: Price,
+        prices: impl Iterator<Item = Price> + Clone,
         quantity: Quantity,
         market: &Market,
     ) -> Refusal {
-        if !market.rules.has(filter::MIN_NOTIONAL | filter::NOTIONAL) {
-            return Ok(());
-        }
         let filters = &market.definition().filters;
-        let value = |average_minutes| match (kind.is_limit(), unit) {
-            (true, _) => Some(notional(price, quantity)),
-            (false, QuantityUnit::Quote) => Some(quantity.into()),
+        let all = |average_minutes: u32, fits: &dyn Fn(Amount) -> bool| match (kind.is_limit(), unit)
+        {
+            (true, _) => prices.clone().all(|price| fits(notional(price, quantity))),
+            (false, QuantityUnit::Quote) => fits(quantity.into()),
             (false, QuantityUnit::Base) => market
                 .filter_price(average_minutes, self.now)
-                .map(|average| notional(average, quantity)),
+                .is_none_or(|average| fits(notional(average, quantity))),
         };
         if filters.has(filter::MIN_NOTIONAL) {
             let rule = &filters.min_notional;
             let applies = kind.is_limit() || rule.apply_to_market;
-            let value = value(rule.average_minutes).filter(|_| applies);
-            require(value.is_none_or(|value| value >= rule.min), RejectReason::MinNotional)?;
+            let fits = |value| !applies || value >= rule.min;
+            require(all(rule.average_minutes, &fits), RejectReason::MinNotional)?;
         }
         if filters.has(filter::NOTIONAL) {
             let rule = &filters.notional;
-            let value = value(rule.average_minutes);
-            let low = value.filter(|_| kind.is_limit() || rule.apply_min_to_market);
-            let high = value.filter(|_| kind.is_limit() || rule.apply_max_to_market);
-            require(low.is_none_or(|value| value >= rule.min), RejectReason::Notional)?;
-            let bounded = !rule.max.is_zero();
-            let fits = high.is_none_or(|value| !bounded || value <= rule.max);
-            require(fits, RejectReason::Notional)?;
+            let has_min = kind.is_limit() || rule.apply_min_to_market;
+            let has_max = (kind.is_limit() || rule.apply_max_to_market) && !rule.max.is_zero();
+            let fits = |value| (!has_min || value >= rule.min) && (!has_max || value <= rule.max);
+            require(all(rule.average_minutes, &fits), RejectReason::Notional)?;
         }
         Ok(())
     }

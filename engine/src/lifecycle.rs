@@ -900,9 +900,8 @@ impl Engine {
             let named = pegged.map_or(price, |extra| extra.named_price);
             let other = Some(price).filter(|price| *price != named);
             // A pegged order that found no price yet, and names none, is looked at when it does.
-            for price in [named].into_iter().chain(other).filter(|price| !price.is_zero()) {
-                self.check_notional(kind, QuantityUnit::Base, price, amend.quantity, market)?;
-            }
+            let prices = [named].into_iter().chain(other).filter(|price| !price.is_zero());
+            self.check_notional(kind, QuantityUnit::Base, prices, amend.quantity, market)?;
         }
         let named = self.orders.find_named(owner, &amend.new_client_order_id);
         match named {

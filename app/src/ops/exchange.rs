@@ -75,6 +75,14 @@ impl Default for Translator {
 }
 
 impl Translator {
+    /// With room for so many orders, so that no memory is left behind by growing.
+    pub fn with_capacity(orders: usize) -> Translator {
+        let mut translator = Translator::default();
+        translator.orders.reserve(orders);
+        translator.ids.reserve(orders);
+        translator
+    }
+
     /// The engine's command for an operation.
     ///
     /// Errors: a new order with an id that another one had; no such order, or one of the other side.
