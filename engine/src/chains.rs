@@ -11,6 +11,11 @@ use core::ops::Range;
 /// Buckets of the smallest table.
 const BUCKETS_MIN: usize = 16;
 
+/// With fewer slots than one for so many buckets, the table is made smaller: the sweep of the state
+/// looks at the buckets of a share of it, full or not.
+const BUCKETS_PER_SLOT_MAX: usize = 16;
+const _: () = assert!(BUCKETS_MIN <= BUCKETS_PER_SLOT_MAX);
+
 /// Where the links of chains lie.
 pub(crate) trait Links {
     /// The next of the chain.
@@ -20,8 +25,8 @@ pub(crate) trait Links {
     fn hash(&self, slot: Slot) -> u32;
 }
 
-/// **Invariants:** the number of buckets is a power of two, or 0, and at least twice that of the
-/// slots; a slot is in the chain of its hash, once.
+/// **Invariants:** the number of buckets is a power of two, or 0, at least twice that of the slots and
+/// not more than 16 times (or the smallest there is); a slot is in the chain of its hash, once.
 #[derive(Debug, Default)]
 pub(crate) struct Chains {
     /// The first of each chain.
@@ -62,7 +67,7 @@ impl Chains {
     #[inline]
     pub(crate) fn insert(&mut self, links: &mut impl Links, hash: u32, slot: Slot) {
         if 2 * (self.len + 1) > self.first.len() {
-            self.grow(links);
+            self.resize(links, (2 * self.first.len()).max(BUCKETS_MIN));
         }
         self.len += 1;
         self.put(links, hash, slot);
@@ -77,9 +82,8 @@ impl Chains {
 
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, links: &mut impl Links) {
-        let length = (2 * self.first.len()).max(BUCKETS_MIN);
-        assert!(length < 1 << 30, "fewer than 2^29 open orders");
+    fn resize(&mut self, links: &mut impl Links, length: usize) {
+        assert!(length < 1 << 30, "fewer than 2^28 open orders");
         for first in core::mem::replace(&mut self.first, alloc::vec![Slot::NONE; length]) {
             let mut slot = first;
             while !slot.is_none() {
@@ -99,17 +103,20 @@ impl Chains {
         self.len -= 1;
         if before == slot {
             self.first[bucket] = next;
-            return;
-        }
-        loop {
-            assert!(!before.is_none(), "slot {slot:?} is in no chain");
-            let after = links.next(before);
-            if after == slot {
-                break;
+        } else {
+            loop {
+                assert!(!before.is_none(), "slot {slot:?} is in no chain");
+                let after = links.next(before);
+                if after == slot {
+                    break;
+                }
+                before = after;
             }
-            before = after;
+            links.set_next(before, next);
         }
-        links.set_next(before, next);
+        if self.first.len() > BUCKETS_PER_SLOT_MAX * self.len.max(1) {
+            self.resize(links, (self.first.len() / 4).max(BUCKETS_MIN));
+        }
     }
 
     /// All slots whose hash, its bits reversed, lies in the range, in no order that means anything:
@@ -182,6 +189,38 @@ mod tests {
             assert_eq!(chains.len(), set.len());
         }
         assert_eq!(chains.reversed(&links, 0..1 << 32).collect::<BTreeSet<_>>(), set);
+    }
+
+    /// The sweep of a loaded engine goes through a table that never was larger.
+    #[test]
+    fn a_table_that_was_larger_has_the_same_slots_in_every_range_and_is_small_again() {
+        let mut links = [(); 2].map(|()| Numbers(alloc::vec![Slot::NONE; 10_001]));
+        let mut chains = [(); 2].map(|()| Chains::default());
+        (1..=10_000)
+            .map(Slot)
+            .for_each(|slot| chains[0].insert(&mut links[0], hash_of(slot), slot));
+        let buckets = chains[0].first.len();
+        for slot in (1..=10_000).map(Slot) {
+            let stays = slot.0.is_multiple_of(100);
+            match stays {
+                true => chains[1].insert(&mut links[1], hash_of(slot), slot),
+                false => chains[0].remove(&mut links[0], hash_of(slot), slot),
+            }
+            let before = chains[0].first.len();
+            assert!(before <= (16 * chains[0].len()).max(BUCKETS_MIN), "{before} buckets");
+        }
+        assert!(chains[0].first.len() * 16 <= buckets);
+        assert_ne!(chains[0].first.len(), chains[1].first.len());
+        let step = (1u64 << 32) / 37;
+        for part in 0..38 {
+            let range = part * step..((part + 1) * step).min(1 << 32);
+            let [large, small] = [0, 1].map(|at| {
+                let mut found: Vec<Slot> = chains[at].reversed(&links[at], range.clone()).collect();
+                found.sort_unstable();
+                found
+            });
+            assert_eq!(large, small, "{range:?}");
+        }
     }
 
     #[test]

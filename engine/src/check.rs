@@ -322,14 +322,14 @@ impl Engine {
         market: &Market,
     ) -> Refusal {
         let filters = &market.definition().filters;
-        let all = |average_minutes: u32, fits: &dyn Fn(Amount) -> bool| match (kind.is_limit(), unit)
-        {
-            (true, _) => prices.clone().all(|price| fits(notional(price, quantity))),
-            (false, QuantityUnit::Quote) => fits(quantity.into()),
-            (false, QuantityUnit::Base) => market
-                .filter_price(average_minutes, self.now)
-                .is_none_or(|average| fits(notional(average, quantity))),
-        };
+        let all =
+            |average_minutes: u32, fits: &dyn Fn(Amount) -> bool| match (kind.is_limit(), unit) {
+                (true, _) => prices.clone().all(|price| fits(notional(price, quantity))),
+                (false, QuantityUnit::Quote) => fits(quantity.into()),
+                (false, QuantityUnit::Base) => market
+                    .filter_price(average_minutes, self.now)
+                    .is_none_or(|average| fits(notional(average, quantity))),
+            };
         if filters.has(filter::MIN_NOTIONAL) {
             let rule = &filters.min_notional;
             let applies = kind.is_limit() || rule.apply_to_market;

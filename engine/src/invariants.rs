@@ -4,8 +4,8 @@
 use crate::engine::Engine;
 use crate::ledger::Entry;
 use crate::slab::{Order, Phase};
-use alloc::collections::BTreeMap;
-use protocol::{AccountId, Amount, AssetId, Side};
+use alloc::collections::{BTreeMap, BTreeSet};
+use protocol::{AccountId, Amount, AssetId, OrderListId, Side};
 
 impl Engine {
     /// Checks the full sums and links.
@@ -17,6 +17,16 @@ impl Engine {
         self.check_conservation();
         self.check_holds();
         self.check_books();
+        self.check_lists();
+    }
+
+    /// An open list has an open order that names it; an order names no list that is gone.
+    fn check_lists(&self) {
+        let extras = self.orders.slots().filter_map(|slot| self.orders.extra(slot));
+        let named: BTreeSet<OrderListId> =
+            extras.map(|extra| extra.list).filter(|list| *list != OrderListId::NONE).collect();
+        let open: BTreeSet<OrderListId> = self.lists.iter().map(|list| list.id).collect();
+        assert_eq!(named, open, "lists that orders name, and those that are open");
     }
 
     /// Each asset sums to zero over all accounts; nobody but the venue owes.

@@ -136,6 +136,10 @@ impl OrderLists {
         })
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
     /// All, by id.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &OrderList> {
         self.by_id.values()

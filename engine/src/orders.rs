@@ -192,7 +192,7 @@ pub(crate) struct Orders {
 
 impl Orders {
     pub(crate) fn with_seed(seed: u64) -> Orders {
-        Orders { seed, ..Orders::default() }
+        Orders { slab: Slab::with_seed(seed), seed, ..Orders::default() }
     }
 
     pub(crate) fn len(&self) -> usize {

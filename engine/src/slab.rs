@@ -3,7 +3,7 @@
 
 use crate::chains::{Chains, Links};
 use crate::ledger::Row;
-use crate::table::NONE;
+use crate::table::{NONE, mix};
 use alloc::vec::Vec;
 use core::ops::Range;
 use protocol::{
@@ -120,74 +120,94 @@ const NOBODY: Order = Order {
     is_touched: false,
 };
 
-impl Links for Vec<Order> {
+/// Orders, and what their ids are hashed with.
+#[derive(Debug)]
+struct Places {
+    orders: Vec<Order>,
+    /// Odd, and nobody's to guess.
+    factor: u64,
+}
+
+/// Ids that share a row of buckets, as a power of two: the first slots of a row are a line of memory.
+const ROW_BITS: u32 = 4;
+
+impl Places {
+    /// The engine gives ids one after the other, so new orders meet in a row; where the row lies is
+    /// not theirs to choose. Whoever leaves every 16th order open makes chains and slices of the
+    /// sweep 16 times as long as others, and no longer.
+    #[inline]
+    fn hash_of(&self, id: OrderId) -> u32 {
+        let row = ((id.0 >> ROW_BITS).wrapping_mul(self.factor) >> 32) as u32;
+        row << ROW_BITS | id.0 as u32 & ((1 << ROW_BITS) - 1)
+    }
+}
+
+impl Links for Places {
     #[inline]
     fn next(&self, slot: Slot) -> Slot {
-        self[slot.0 as usize].chained
+        self.orders[slot.0 as usize].chained
     }
 
     #[inline]
     fn set_next(&mut self, slot: Slot, next: Slot) {
-        self[slot.0 as usize].chained = next;
+        self.orders[slot.0 as usize].chained = next;
     }
 
     #[inline]
     fn hash(&self, slot: Slot) -> u32 {
-        hash_of(self[slot.0 as usize].id)
+        self.hash_of(self.orders[slot.0 as usize].id)
     }
-}
-
-/// Ids need no hash: the engine gives them one after the other, so those of open orders hardly meet
-/// in a bucket, and neighbours share a line of memory. Whoever would fill a bucket has to send as
-/// many orders as there are buckets for each one that he leaves in it.
-#[inline]
-fn hash_of(id: OrderId) -> u32 {
-    id.0 as u32
 }
 
 /// **Invariants:** an order is at its slot and in `by_id`, exactly once; nothing else is. Slots
 /// without an order form a list by `younger` from `free`.
 #[derive(Debug)]
 pub(crate) struct Slab {
-    orders: Vec<Order>,
+    places: Places,
     by_id: Chains,
     free: Slot,
 }
 
 impl Default for Slab {
     fn default() -> Slab {
-        Slab { orders: Vec::from([NOBODY]), by_id: Chains::default(), free: Slot::NONE }
+        Slab::with_seed(0)
     }
 }
 
 impl Slab {
+    pub(crate) fn with_seed(seed: u64) -> Slab {
+        let places = Places { orders: Vec::from([NOBODY]), factor: mix(seed, 0, 0) | 1 };
+        Slab { places, by_id: Chains::default(), free: Slot::NONE }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
 
     #[inline]
     pub(crate) fn get(&self, slot: Slot) -> &Order {
-        &self.orders[slot.0 as usize]
+        &self.places.orders[slot.0 as usize]
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut Order {
-        &mut self.orders[slot.0 as usize]
+        &mut self.places.orders[slot.0 as usize]
     }
 
     #[inline]
     pub(crate) fn find(&self, id: OrderId) -> Option<Slot> {
-        self.by_id.find(&self.orders, hash_of(id), |slot| self.get(slot).id == id)
+        let hash = self.places.hash_of(id);
+        self.by_id.find(&self.places, hash, |slot| self.get(slot).id == id)
     }
 
-    /// Orders whose id's low bits, reversed, lie in the range, in no order that means anything.
+    /// Orders whose id's hash, reversed, lies in the range, in no order that means anything.
     pub(crate) fn reversed(&self, range: Range<u64>) -> impl Iterator<Item = Slot> + '_ {
-        self.by_id.reversed(&self.orders, range)
+        self.by_id.reversed(&self.places, range)
     }
 
     /// All open orders, in no order that means anything.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        let slots = self.orders.iter().zip(0..);
+        let slots = self.places.orders.iter().zip(0..);
         slots.filter(|(order, _)| order.id != OrderId::NONE).map(|(_, slot)| Slot(slot))
     }
 
@@ -196,22 +216,23 @@ impl Slab {
     pub(crate) fn insert(&mut self, order: Order) -> Slot {
         let slot = self.free;
         let slot = if slot.is_none() {
-            self.orders.push(order);
-            Slot(u32::try_from(self.orders.len() - 1).expect("fewer than 2^32 open orders"))
+            self.places.orders.push(order);
+            Slot(u32::try_from(self.places.orders.len() - 1).expect("fewer than 2^32 open orders"))
         } else {
             let place = self.get_mut(slot);
             let free = core::mem::replace(place, order).younger;
             self.free = free;
             slot
         };
-        self.by_id.insert(&mut self.orders, hash_of(order.id), slot);
+        let hash = self.places.hash_of(order.id);
+        self.by_id.insert(&mut self.places, hash, slot);
         slot
     }
 
     #[inline]
     pub(crate) fn remove(&mut self, slot: Slot) {
-        let hash = self.orders.hash(slot);
-        self.by_id.remove(&mut self.orders, hash, slot);
+        let hash = self.places.hash(slot);
+        self.by_id.remove(&mut self.places, hash, slot);
         let free = core::mem::replace(&mut self.free, slot);
         let order = self.get_mut(slot);
         order.id = OrderId::NONE;

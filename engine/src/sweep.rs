@@ -1,10 +1,10 @@
 //! The hash that `StateHashed` carries (docs/decisions/state-hash.md): a sweep over the state, a
 //! slice at a time, so that no command pays for more than a few entities of it.
 //!
-//! What is swept when depends on the state alone, never on where it lies in memory: orders and
-//! balances by a hash of their ids, the rest by place. So an engine that was loaded goes on with
+//! What is swept when depends on the state alone, never on where it lies in memory: orders, owners
+//! and balances by a hash of their ids, the rest by place. So an engine that was loaded goes on with
 //! the same slices as the one that was saved. An entity is hashed as the records that a snapshot
-//! has of it.
+//! has of it. Which slice has what is part of the rules: another way is another version of them.
 
 use crate::engine::Engine;
 use crate::slab::{Phase, Slot};
@@ -138,10 +138,12 @@ impl Engine {
         let live = self.triggered.iter().filter(|order| self.orders.find(**order).is_some());
         let triggered = live.take(TRIGGERED_MAX).map(|order| order.0);
         let whole = hash_bytes(&header, self.sweep.hash);
+        let lists = self.lists.len() as u64;
         let risk = [u64::from(venue.is_killed), venue.risk.entries.len() as u64];
         registries
             .into_iter()
             .chain(triggered)
+            .chain([lists])
             .chain(risk)
             .fold(whole, |hash, word| mix(hash, word, 0))
     }
@@ -156,6 +158,7 @@ fn part(length: usize, slice: &Range<u64>) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lists::Stage;
     use alloc::format;
     use protocol::command::*;
     use protocol::*;
@@ -236,6 +239,49 @@ mod tests {
         NewOrder { envelope: envelope(number), request, dry_run: false }.into()
     }
 
+    /// What comes at each number: orders, and now and then everything is canceled, so that tables are
+    /// larger than those of an engine that was loaded.
+    fn command(number: u64) -> Command {
+        if !number.is_multiple_of(2_500) {
+            return order(number);
+        }
+        MassCancel {
+            envelope: envelope(number),
+            account: AccountId::NONE,
+            instrument: InstrumentId::NONE,
+            cause: MassCancelCause::Administrator,
+        }
+        .into()
+    }
+
+    /// Two orders of which one cancels the other, of an account that nothing else is of.
+    fn pair(number: u64) -> Command {
+        let Command::NewOrder(new) = order(number) else { unreachable!() };
+        let request = |kind, price, name: &str| OrderRequest {
+            side: Side::Sell,
+            kind,
+            price: Price(price),
+            client_order_id: text(name),
+            ..new.request
+        };
+        let below = OrderRequest {
+            stop_price: Price(SCALE / 2),
+            ..request(OrderKind::StopLoss, 0, "below")
+        };
+        let orders = [request(OrderKind::LimitMaker, 2 * SCALE, "above"), below];
+        let listed = |request| ListedOrder { request, terms: OrderTerms::NONE };
+        let [above, below] = orders.map(listed);
+        NewOrderList {
+            envelope: envelope(number),
+            account: new.request.account,
+            instrument: new.request.instrument,
+            kind: OrderListKind::Oco,
+            list_client_order_id: text("pair"),
+            orders: [below, above, ListedOrder::EMPTY],
+        }
+        .into()
+    }
+
     /// Wherever the sweep is when a snapshot is taken.
     #[test]
     fn a_loaded_engine_goes_on_with_the_sweep() {
@@ -244,10 +290,10 @@ mod tests {
         let mut loaded: Vec<Engine> = Vec::new();
         let mut hashes = 0;
         for number in first..first + 9_000 {
-            let events = apply(&mut engine, order(number));
+            let events = apply(&mut engine, command(number));
             hashes += events.iter().filter(|event| matches!(event, Event::StateHashed(_))).count();
             for other in &mut loaded {
-                assert_eq!(apply(other, order(number)), events, "command {number}");
+                assert_eq!(apply(other, command(number)), events, "command {number}");
                 assert_eq!(other.sweep, engine.sweep, "command {number}");
             }
             if number % 1_777 == 0 {
@@ -261,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_difference_anywhere_shows_in_the_sweep() {
-        let spoil: [fn(&mut Engine); 5] = [
+        let spoil: [fn(&mut Engine); 8] = [
             |engine| {
                 let slot = engine.orders.slots().next().unwrap();
                 engine.orders.terms_mut(slot).strategy_id += 1;
@@ -273,10 +319,15 @@ mod tests {
             |engine| engine.venue.accounts[7].trade_group += 1,
             |engine| engine.venue.known(InstrumentId(1)).counters.next_prevented.0 += 1,
             |engine| engine.gateways.get_or_add(1, 1).last_number += 0x100,
+            |engine| engine.lists.change(OrderListId(1), |list| list.stage = Stage::Last),
+            |engine| engine.lists.change(OrderListId(1), |list| list.holder.0 ^= 1),
+            |engine| engine.lists.change(OrderListId(1), |list| list.orders.swap(0, 1)),
         ];
         let mut engine = opened();
         let first = engine.last_sequence().0 - 1;
         (first..first + 500).for_each(|number| drop(apply(&mut engine, order(number))));
+        apply(&mut engine, pair(first + 500));
+        assert_eq!(engine.lists.len(), 1);
         let mut bytes = Vec::new();
         engine.save(&mut bytes);
         let swept = |spoil: &dyn Fn(&mut Engine)| {

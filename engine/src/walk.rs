@@ -420,12 +420,7 @@ impl Engine {
             Party { slot: maker, held: maker_held, commission: maker_commission },
             Party { slot: taker, held: taker_held, commission: taker_commission },
         ];
-        let [of_maker, of_taker] = parties;
-        let sides = match trade.taker_side {
-            Side::Buy => [of_taker, of_maker],
-            Side::Sell => [of_maker, of_taker],
-        };
-        self.settle(sides, instrument, (quantity, quote));
+        self.settle(parties, trade.taker_side, instrument, (quantity, quote));
         self.emit_trade_balances(maker, taker, out);
         self.tell_lists(parties, [maker_filled, taker_filled], quantity, out);
         if let Some((shown, _)) = refilled {
@@ -566,12 +561,7 @@ impl Engine {
             Party { slot: maker, held: held[0], commission: maker_commission },
             Party { slot: taker, held: held[1], commission: taker_commission },
         ];
-        let [of_maker, of_taker] = parties;
-        let sides = match trade.taker_side {
-            Side::Buy => [of_taker, of_maker],
-            Side::Sell => [of_maker, of_taker],
-        };
-        self.settle(sides, instrument, (quantity, quote));
+        self.settle(parties, trade.taker_side, instrument, (quantity, quote));
         self.emit_trade_balances(maker, taker, out);
         self.venue.known(instrument).average.add(self.now, quantity, quote);
         self.tell_lists(parties, [maker_filled, taker_filled], quantity, out);
@@ -616,10 +606,15 @@ impl Engine {
     #[inline]
     fn settle(
         &mut self,
-        [buyer, seller]: [Party; 2],
+        [maker, taker]: [Party; 2],
+        taker_side: Side,
         instrument: InstrumentId,
         (quantity, quote): (Quantity, Amount),
     ) {
+        let (buyer, seller) = match taker_side {
+            Side::Buy => (taker, maker),
+            Side::Sell => (maker, taker),
+        };
         let market = self.venue.known(instrument);
         let (venue_base, venue_quote) = (market.venue_base, market.venue_quote);
         let owned = |party: Party| self.orders.owned(self.orders.get(party.slot).owner);
@@ -773,17 +768,14 @@ impl Engine {
         out: &mut impl EventSink,
     ) {
         let Meeting { taker: Taker { slot: taker, .. }, maker, price, .. } = meeting;
-        let party = |slot, held| Party { slot, held, commission: Amount::ZERO };
-        let (of_maker, of_taker) =
-            (party(maker, self.orders.held(maker)), party(taker, self.orders.held(taker)));
+        let parties = [maker, taker].map(|slot| {
+            let held = self.orders.held(slot);
+            Party { slot, held, commission: Amount::ZERO }
+        });
         let level = self.prevent_resting(maker, quantity);
         self.orders.prevent(taker, quantity);
         let Order { side, instrument, .. } = *self.orders.get(taker);
-        let sides = match side {
-            Side::Buy => [of_taker, of_maker],
-            Side::Sell => [of_maker, of_taker],
-        };
-        self.settle(sides, instrument, (quantity, notional(price, quantity)));
+        self.settle(parties, side, instrument, (quantity, notional(price, quantity)));
         self.emit_trade_balances(maker, taker, out);
         let held = self.orders.held(maker);
         self.tell_prevented_maker(maker, held, level, out);
