@@ -374,16 +374,20 @@ mod snapshots {
 mod soak {
     use super::*;
 
-    /// `OUTCRY_SOAK_COMMANDS=N` makes it long, `OUTCRY_SOAK_SEED=N` begins with another seed.
+    fn setting<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
+        let found = std::env::var(name).ok();
+        found.map_or(otherwise, |text| text.parse().ok().expect("a number"))
+    }
+
+    /// `OUTCRY_SOAK_COMMANDS=N` makes it long, `OUTCRY_SOAK_SEED=N` begins with another seed,
+    /// `OUTCRY_SOAK_RUN=N` begins with the next seed after so many commands.
     #[test]
     fn random_markets_give_equal_events_for_long() {
-        const RUN: usize = 50_000;
-        let commands =
-            std::env::var("OUTCRY_SOAK_COMMANDS").map_or(2_000, |it| it.parse().unwrap());
-        let first = std::env::var("OUTCRY_SOAK_SEED").map_or(1_000, |it| it.parse().unwrap());
-        let (mut seed, mut left) = (first, commands);
+        let commands = setting("OUTCRY_SOAK_COMMANDS", 2_000);
+        let run_max = setting("OUTCRY_SOAK_RUN", 50_000);
+        let (mut seed, mut left) = (setting("OUTCRY_SOAK_SEED", 1_000), commands);
         while left > 0 {
-            let run = RUN.min(left);
+            let run = run_max.min(left);
             check(seed, shape(seed), run);
             (seed, left) = (seed + 1, left - run);
             eprintln!("soak: {} of {commands} commands", commands - left);

@@ -17,7 +17,7 @@ use crate::reference::Bucket;
 use crate::risk::DayTraded;
 use crate::slab::{Phase, Slot};
 use crate::sweep::Sweep;
-use crate::venue::Account;
+use crate::venue::{Account, Venue};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -330,8 +330,8 @@ impl Engine {
             save_market(market, out);
             save_told_levels(market, out);
         }
-        for (account, at) in venue.accounts.iter().zip(0..).skip(1) {
-            save_account(at, account, out);
+        for id in 1..venue.accounts.len() as u32 {
+            save_account(venue, AccountId(id), out);
         }
         venue.keys.values().for_each(|key| encode(key, out));
         venue.rate_limits.values().for_each(|limit| encode(limit, out));
@@ -492,12 +492,12 @@ pub(crate) fn save_market(market: &Market, out: &mut Vec<u8>) {
     save_regulation(market, out);
 }
 
-/// The account at a place of the venue's list.
-pub(crate) fn save_account(at: u32, account: &Account, out: &mut Vec<u8>) {
+pub(crate) fn save_account(venue: &Venue, id: AccountId, out: &mut Vec<u8>) {
+    let account = &venue.accounts[id.0 as usize];
     let rates = account.rates.unwrap_or_default();
     let state = AccountState {
-        account: AccountId(at),
-        name: account.name,
+        account: id,
+        name: venue.account_names[id.0 as usize],
         trade_group: account.trade_group,
         permissions: account.permissions,
         has_rates: account.rates.is_some(),
@@ -725,10 +725,11 @@ impl Engine {
     }
 
     fn load_account(&mut self, state: &AccountState) -> Option<()> {
-        let id = self.venue.add_account(Account {
+        let account = Account {
             rates: state.has_rates.then_some(Rates { maker: state.maker, taker: state.taker }),
-            ..Account::new(state.name, state.trade_group, state.permissions)
-        });
+            ..Account::new(state.trade_group, state.permissions)
+        };
+        let id = self.venue.add_account(state.name, account);
         (id == state.account).then_some(())
     }
 

@@ -12,6 +12,7 @@ use crate::snapshot::*;
 use crate::table::mix;
 use alloc::vec::Vec;
 use core::ops::Range;
+use protocol::AccountId;
 use protocol::hash::hash_bytes;
 
 /// Commands from one slice to the next.
@@ -109,7 +110,7 @@ impl Engine {
         for at in part(venue.accounts.len(), &slice) {
             let account = &venue.accounts[at];
             let open = u64::from(account.open_orders) << 1 | u64::from(account.is_killed);
-            sum.add(open, |out| save_account(at as u32, account, out));
+            sum.add(open, |out| save_account(venue, AccountId(at as u32), out));
         }
         for at in part(venue.assets.len(), &slice) {
             sum.add(0, |out| save_asset(at as u32, &venue.assets[at], out));

@@ -18,9 +18,10 @@ pub(crate) const ASSETS_MAX: usize = 65_536;
 pub(crate) const ACCOUNTS_MAX: usize = 1_048_576;
 pub(crate) const KEYS_MAX: usize = 1_048_576;
 
+/// What orders ask of an account: half a line of memory. Its name is beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(align(32))]
 pub(crate) struct Account {
-    pub(crate) name: AccountName,
     pub(crate) trade_group: u32,
     pub(crate) permissions: u8,
     /// Set for this account in particular.
@@ -33,10 +34,11 @@ pub(crate) struct Account {
     pub(crate) iceberg_orders: u32,
 }
 
+const _: () = assert!(size_of::<Account>() == 32);
+
 impl Account {
-    pub(crate) fn new(name: AccountName, trade_group: u32, permissions: u8) -> Account {
+    pub(crate) fn new(trade_group: u32, permissions: u8) -> Account {
         Account {
-            name,
             trade_group,
             permissions,
             rates: None,
@@ -70,6 +72,7 @@ pub(crate) struct Venue {
     pub(crate) markets: Vec<Market>,
     instrument_ids: BTreeMap<Symbol, InstrumentId>,
     pub(crate) accounts: Vec<Account>,
+    pub(crate) account_names: Vec<AccountName>,
     account_ids: BTreeMap<AccountName, AccountId>,
     pub(crate) keys: Registry<ApiKey, KeyAdded>,
     pub(crate) rates: Rates,
@@ -88,13 +91,14 @@ pub(crate) struct Venue {
 
 impl Default for Venue {
     fn default() -> Venue {
-        let own = Account::new(AccountName::EMPTY, 0, 0);
+        let own = Account::new(0, 0);
         Venue {
             assets: Vec::new(),
             asset_ids: BTreeMap::new(),
             markets: Vec::new(),
             instrument_ids: BTreeMap::new(),
             accounts: Vec::from([own]),
+            account_names: Vec::from([AccountName::EMPTY]),
             account_ids: BTreeMap::new(),
             keys: Registry::default(),
             rates: Rates::default(),
@@ -158,10 +162,11 @@ impl Venue {
         self.markets.push(Market::new(id, base, quote, of));
     }
 
-    pub(crate) fn add_account(&mut self, account: Account) -> AccountId {
+    pub(crate) fn add_account(&mut self, name: AccountName, account: Account) -> AccountId {
         let id = AccountId(self.accounts.len() as u32);
-        self.account_ids.insert(account.name, id);
+        self.account_ids.insert(name, id);
         self.accounts.push(account);
+        self.account_names.push(name);
         id
     }
 
@@ -334,7 +339,7 @@ impl Engine {
             None if self.venue.accounts.len() > ACCOUNTS_MAX => {
                 return Err(RejectReason::TooManyDefinitions);
             }
-            None => self.venue.add_account(Account::new(name, trade_group, permissions)),
+            None => self.venue.add_account(name, Account::new(trade_group, permissions)),
         };
         out.emit(AccountDefined { account, name, trade_group, permissions });
         Ok(())
@@ -514,9 +519,11 @@ impl Engine {
             let definition = *market.definition();
             out.emit(InstrumentDefined { instrument, base, quote, definition });
         }
-        for (account, id) in venue.accounts.iter().zip(0u32..).skip(1) {
-            let Account { name, trade_group, permissions, .. } = *account;
-            out.emit(AccountDefined { account: AccountId(id), name, trade_group, permissions });
+        let named = venue.accounts.iter().zip(&venue.account_names).zip(0u32..);
+        for ((account, name), id) in named.skip(1) {
+            let Account { trade_group, permissions, .. } = *account;
+            let (account, name) = (AccountId(id), *name);
+            out.emit(AccountDefined { account, name, trade_group, permissions });
         }
         venue.keys.values().for_each(|key| out.emit(*key));
         self.describe_fees(out);
