@@ -106,7 +106,7 @@ impl Book {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn best(&self, side: Side) -> Option<Price> {
         self.ladder(side).best().map(|at| self.queues[at as usize].price)
     }

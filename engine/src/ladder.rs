@@ -106,7 +106,7 @@ impl Ladder {
     }
 
     /// The place of a price; a level must be put there if there is none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn place(&mut self, price: Price) -> Place {
         if let Some(key) = self.key(price)
             && let Some(page) = self.page_near(key / PAGE)
@@ -194,7 +194,7 @@ impl Ladder {
     }
 
     /// The level of a place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn level(&self, place: Place) -> Option<u32> {
         let page = &self.pages[place.page as usize];
         let at = place.key % PAGE;
@@ -202,7 +202,7 @@ impl Ladder {
     }
 
     /// Puts a level at a place that has none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&mut self, place: Place, level: u32) {
         let page = &mut self.pages[place.page as usize];
         let at = place.key % PAGE;

@@ -126,7 +126,7 @@ impl Ledger {
     }
 
     /// Moves free money under the hold of an order, or back if `amount` is negative.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hold(&mut self, row: Row, amount: Amount) {
         let entry = &mut self.entries[row.0 as usize];
         entry.balance.free -= amount;
@@ -215,7 +215,7 @@ impl Ledger {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn assert_sound(entry: &Entry) {
     let Balance { free, locked } = entry.balance;
     let may_owe = entry.account == AccountId::VENUE;

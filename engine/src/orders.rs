@@ -309,6 +309,7 @@ impl Orders {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn extra_mut(&mut self, slot: Slot) -> Option<&mut Extra> {
         match self.get(slot).extra {
             NONE => None,
@@ -446,7 +447,7 @@ impl Orders {
     }
 
     /// Sets what remains of an order: the one place that does, so that the owner's sum holds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set_remaining(&mut self, slot: Slot, remaining: Quantity) {
         let order = self.slab.get_mut(slot);
         let before = core::mem::replace(&mut order.remaining, remaining);

@@ -91,7 +91,7 @@ impl Order {
     }
 
     /// What is held for what remains: always the rule's value, never counted down.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hold(&self) -> Amount {
         match self.side {
             _ if !self.holds() => Amount::ZERO,
