@@ -147,7 +147,7 @@ impl Ledger {
 
     /// One asset of a trade: the payer's money goes to the payee, less the venue's commission, and
     /// what the payer's order holds changes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn settle(&mut self, leg: &Leg) {
         let Leg { payer, payee, venue, payment, commission } = *leg;
         let Payment { pocket, amount, hold_change } = payment;
@@ -168,7 +168,7 @@ impl Ledger {
         assert!(before == self.sum_of_leg(leg), "a trade of {amount} made money");
     }
 
-    #[inline]
+    #[inline(always)]
     fn sum_of_leg(&self, leg: &Leg) -> Amount {
         let [payer, payee, venue] = [leg.payer, leg.payee, leg.venue].map(|row| self.entry(row));
         assert!(payer.asset == payee.asset && payer.asset == venue.asset, "assets differ");

@@ -456,7 +456,7 @@ impl Orders {
     }
 
     /// Some of an order was executed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn execute(&mut self, slot: Slot, quantity: Quantity, quote: Amount) {
         let order = self.slab.get_mut(slot);
         order.is_touched = true;

@@ -444,7 +444,7 @@ impl Engine {
         !taker_filled
     }
 
-    #[inline]
+    #[inline(always)]
     fn emit_trade(
         &mut self,
         meeting: Meeting,
@@ -476,7 +476,7 @@ impl Engine {
     }
 
     /// One side's view of the trade. Returns its commission.
-    #[inline]
+    #[inline(always)]
     fn emit_filled(
         &mut self,
         slot: Slot,
@@ -603,7 +603,7 @@ impl Engine {
 
     /// Moves the money of a trade (§5.3): what is paid, what of it is commission, and what the orders
     /// hold for the rest of them.
-    #[inline]
+    #[inline(always)]
     fn settle(
         &mut self,
         [maker, taker]: [Party; 2],
@@ -646,7 +646,7 @@ impl Engine {
 
     /// An order pays from its hold, if its kind holds, and holds what the rule says for what remains.
     /// An order with an extra is held anew apart.
-    #[inline]
+    #[inline(always)]
     fn payment(&self, Party { slot, held, .. }: Party, amount: Amount) -> Payment {
         let order = self.orders.get(slot);
         let holds = order.holds() || (order.extra != NONE && self.orders.holds(slot));
@@ -658,7 +658,7 @@ impl Engine {
         Payment { pocket, amount, hold_change }
     }
 
-    #[inline]
+    #[inline(always)]
     fn emit_trade_balances(&self, maker: Slot, taker: Slot, out: &mut impl EventSink) {
         let owner = |slot| self.orders.get(slot).owner;
         let (maker, taker) = (self.orders.owned(owner(maker)), self.orders.owned(owner(taker)));
