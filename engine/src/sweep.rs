@@ -255,7 +255,7 @@ mod tests {
         .into()
     }
 
-    /// Two orders of which one cancels the other, of an account that nothing else is of.
+    /// Two orders of which one cancels the other.
     fn pair(number: u64) -> Command {
         let Command::NewOrder(new) = order(number) else { unreachable!() };
         let request = |kind, price, name: &str| OrderRequest {

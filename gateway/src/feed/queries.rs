@@ -1,39 +1,26 @@
 //! `GET /feed/v1/status`, `obi` and `book`.
 
-use axum::http::Method;
 use marketdata::{FeedSource, Instrument};
 use protocol::{FeedState, Side, Stamp};
 
 use super::payload::{Together, imbalances, level, levels, own_imbalance, scales};
 use super::{FeedView, OWN_MARKET, OWN_VENUE, own};
 use crate::core::Core;
-use crate::endpoint::{Call, Endpoint, Run, Security, weight};
+use crate::endpoint::{Call, Endpoint, weight};
 use crate::error::ApiError;
 use crate::json::Json;
+use crate::market::query;
 use crate::params::Params;
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 5_000;
 const NAMES: [&str; 4] = ["levels", "bids", "asks", "obi"];
 
-type Query = fn(&Core, &Call<'_>) -> Result<String, ApiError>;
-
-const fn query(
-    path: &'static str,
-    mandatory: &'static [&'static str],
-    optional: &'static [&'static str],
-    weight: fn(&Params<'_>) -> u32,
-    run: Query,
-) -> Endpoint {
-    let (rest, security, run) = ((Method::GET, path), Security::None, Run::Query(run));
-    Endpoint { method: "", rest, security, mandatory, optional, weight, run }
-}
-
 /// Over REST alone.
 pub const ENDPOINTS: &[Endpoint] = &[
-    query("/feed/v1/status", &[], &["symbol", "venue", "market"], weight::<2>, status),
-    query("/feed/v1/obi", &["symbol"], &["venue", "market"], weight::<2>, obi),
-    query("/feed/v1/book", &["symbol"], &["venue", "market", "limit"], weight::<5>, book),
+    query("", "/feed/v1/status", &[], &["symbol", "venue", "market"], weight::<2>, status),
+    query("", "/feed/v1/obi", &["symbol"], &["venue", "market"], weight::<2>, obi),
+    query("", "/feed/v1/book", &["symbol"], &["venue", "market", "limit"], weight::<5>, book),
 ];
 
 /// What a request narrows the sources down to.

@@ -25,7 +25,8 @@ const SYMBOLS: &[&str] = &["symbol", "symbols", "symbolStatus"];
 
 type Query = fn(&Core, &Call<'_>) -> Result<String, ApiError>;
 
-const fn query(
+/// An endpoint without a key; `method` is its name over the WebSocket API, empty if it is not there.
+pub(crate) const fn query(
     method: &'static str,
     path: &'static str,
     mandatory: &'static [&'static str],
